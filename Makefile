@@ -1,0 +1,53 @@
+# Two commands do everything from a fresh clone: `make run` and `make test`. Only Python 3.11+, make and a package index are assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+
+.PHONY: setup run test test-slow check format bench lock clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements-dev.lock requirements-uv.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bqloop needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Pass another one with PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-uv.lock
+	@$(UV) install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@$(UV) install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup
+	@$(BIN)/bqloop demo
+
+test: setup
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+test-slow: setup
+	@$(BIN)/pytest -n $(WORKERS) -m slow
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) sql
+	@$(MAKE) --no-print-directory test
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup
+	@$(BIN)/python -m bench $(ARGS)
+
+# The functions' lock is a part of the laptop's: the same versions run in both places.
+COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-header
+
+lock: setup
+	@echo 'uv' | $(COMPILE) - -o requirements-uv.lock
+	@$(COMPILE) pyproject.toml --all-extras --group dev -o requirements-dev.lock
+	@$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .bqloop .mypy_cache .ruff_cache .pytest_cache
