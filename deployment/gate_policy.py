@@ -1,0 +1,79 @@
+"""What `model.yml` says under `gate:`: the rules that a candidate has to meet, as data.
+
+Policy only; `deployment.gate` applies it. Errors name the key, because pydantic reports the path to each value.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from deployment.evidence import HIGHER_IS_BETTER, LOWER_IS_BETTER
+
+
+def _known(metric: str, metrics: frozenset[str]) -> str:
+    if metric in metrics:
+        return metric
+    if metric in HIGHER_IS_BETTER | LOWER_IS_BETTER:
+        better = "higher" if metric in HIGHER_IS_BETTER else "lower"
+        raise ValueError(
+            f"{metric} is better the {better} it is; put it under {'floors' if better == 'higher' else 'ceilings'}"
+        )
+    raise ValueError(f"unknown metric {metric!r}; known are {', '.join(sorted(metrics))}")
+
+
+Metric = Annotated[str, AfterValidator(lambda metric: _known(metric, HIGHER_IS_BETTER | LOWER_IS_BETTER))]
+FloorMetric = Annotated[str, AfterValidator(lambda metric: _known(metric, HIGHER_IS_BETTER))]
+CeilingMetric = Annotated[str, AfterValidator(lambda metric: _known(metric, LOWER_IS_BETTER))]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Policy(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SlicePolicy(_Policy):
+    """No slice with enough rows may fall by more than `tolerance` in `metric`."""
+
+    metric: Metric = "f1_score"
+    tolerance: Tolerance = 0.05
+    minimum_rows: int = Field(100, ge=1)
+    minimum_positives: int = Field(25, ge=0)
+
+
+class Approval(StrEnum):
+    """Who has the last word on a candidate that passed."""
+
+    AUTOMATIC = "automatic"
+    FIRST = "first"  # a person approves the first champion, later ones promote themselves
+    MANUAL = "manual"
+
+
+class GatePolicy(_Policy):
+    """The section `gate:` of `model.yml`.
+
+    Attributes:
+        primary: the metric in which a candidate has to beat the champion, and by which candidates are ranked.
+        minimum_improvement: by how much, at the lower confidence bound. Negative: not worse than that.
+        confidence: one-sided probability with which the improvement must hold, over all candidates together.
+        floors: metric to the least value that is good enough, champion or not.
+        ceilings: the same for metrics that are better the lower they are.
+        tolerances: metric to the greatest loss against the champion that a better primary metric may cost.
+        slices: how far a part of the rows may fall; None to leave slices out of the decision.
+        minimum_rows: validation rows below which nothing is promoted; so for positives, negatives, groups.
+        approval: automatic, first or manual.
+    """
+
+    primary: Metric = "average_precision"
+    minimum_improvement: Finite = 0.0
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    floors: dict[FloorMetric, Finite] = {}
+    ceilings: dict[CeilingMetric, Finite] = {}
+    tolerances: dict[Metric, Tolerance] = {}
+    slices: SlicePolicy | None = SlicePolicy()
+    minimum_rows: int = Field(200, ge=1)
+    minimum_positives: int = Field(30, ge=1)
+    minimum_negatives: int = Field(30, ge=1)
+    minimum_entity_groups: int = Field(30, ge=1)
+    approval: Approval = Approval.AUTOMATIC
