@@ -1,0 +1,1 @@
+"""What leaves the warehouse: stages, gate, registry, endpoint, rollout; and the `bqloop` command."""

@@ -1,0 +1,1 @@
+"""The event edge: one thin entry point a stage, the prediction service, feedback."""

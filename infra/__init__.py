@@ -1,0 +1,1 @@
+"""Where bqloop runs: environments, Terraform for Google Cloud, and the laptop's own cloud."""

@@ -1,0 +1,22 @@
+"""Google's clients for one environment; the only place that knows about addresses.
+
+There is no local mode: an environment that names an address gets a client that talks to that address, with
+Application Default Credentials like any other.
+"""
+
+from __future__ import annotations
+
+from google.api_core.client_options import ClientOptions
+from google.cloud import bigquery
+
+from etl.settings import Settings
+
+
+def bigquery_client(settings: Settings) -> bigquery.Client:
+    """A BigQuery client for the environment's project and location."""
+    address = settings.endpoints.bigquery
+    return bigquery.Client(
+        project=settings.project,
+        location=settings.location,
+        client_options=ClientOptions(api_endpoint=address) if address else None,
+    )

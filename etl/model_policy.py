@@ -1,0 +1,117 @@
+"""What `sql/<model>/model.yml` says: policy as data, validated, with errors that name the key.
+
+The sections that belong to one part of the loop (`gate`, `rollout`, `serving`) are kept as plain data here and are
+validated by that part, so that this module knows nothing of how decisions are made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import sql
+from etl.errors import ConfigurationError
+
+Parameter = bool | int | float | str | list[int] | list[float] | list[str]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Freshness(_Section):
+    """When a run is worth it: enough that is new, and enough labels at all; or a champion past its age."""
+
+    min_new_rows: int = Field(ge=0)
+    min_new_labels: int = Field(ge=0)
+    min_labels: int = Field(ge=2)
+    min_positives: int = Field(ge=1)
+    max_age_days: float = Field(gt=0)
+
+
+class Check(_Section):
+    """A check on incoming data: what a violation does to the run."""
+
+    severity: Literal["warn", "quarantine", "fail"]
+
+
+class Retention(_Section):
+    """How long run tables and old versions are kept."""
+
+    run_tables_days: int = Field(default=90, ge=1)
+    versions: int = Field(default=10, ge=2)
+    inference_log_days: int = Field(default=365, ge=1)
+
+
+class Budget(_Section):
+    """Limits for this model; the environment's limit holds as well."""
+
+    maximum_bytes_billed: int | None = Field(default=None, gt=0)
+
+
+class ModelPolicy(_Section):
+    """`model.yml` of one continuously trained model. Make it with `load_policy`."""
+
+    model: str
+    owner: str
+    description: str
+    task: Literal["classification", "regression"] = "classification"
+    label: str
+    positive: bool | int | str = True
+    keys: tuple[str, ...] = Field(min_length=1)
+    group: str = "entity_group"
+    split: str = "split"
+    weight: str | None = None
+    slices: dict[str, str] = {}
+    parameters: dict[str, Parameter] = {}
+    frozen: tuple[str, ...] = ()
+    checks: dict[str, Check] = {}
+    freshness: Freshness
+    candidates: tuple[str, ...] = ()
+    gate: dict[str, Any]
+    rollout: dict[str, Any] = {}
+    serving: dict[str, Any] = {}
+    retention: Retention = Retention()
+    budget: Budget = Budget()
+
+    @property
+    def not_features(self) -> frozenset[str]:
+        """Columns of the run's training table that are no features."""
+        return frozenset({*self.keys, self.label, self.split, self.group} | ({self.weight} if self.weight else set()))
+
+
+def parse_policy(model: str, text: str, *, source: str) -> ModelPolicy:
+    """Validate the text of a `model.yml`.
+
+    Raises:
+        ConfigurationError: It is not YAML, or a key is missing, unknown or wrong; the text names `source` and the key.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{source} is not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{source} must be a mapping of keys, see sql/README.md")
+    try:
+        return ModelPolicy(model=model, **data)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(f"{source} is wrong:\n" + "\n".join(lines)) from error
+
+
+def load_policy(model: str, root: Path = sql.ROOT) -> ModelPolicy:
+    """Read the policy of `model` from the tree of SQL.
+
+    Raises:
+        ConfigurationError: There is no such model (the text lists those that there are), or its file is wrong.
+    """
+    path = root / model / "model.yml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in root.glob("*/model.yml"))
+        raise ConfigurationError(
+            f"there is no model {model!r}: {model}/model.yml is missing. Known: {', '.join(known)}"
+        )
+    return parse_policy(model, path.read_text(encoding="utf-8"), source=f"sql/{model}/model.yml")

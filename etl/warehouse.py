@@ -1,0 +1,356 @@
+"""The way to BigQuery: a thin layer on `google.cloud.bigquery.Client` that makes every step repeatable.
+
+A job ID can be used once in a project, so the job ID is the lock: whoever inserts
+`bqloop_<run_id>_<stage>_<step>_<attempt>` first runs the statement, everyone else gets *409 Already Exists* and
+attaches to that job. A failed job is followed by the next attempt. Nothing here knows what the statements mean.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime as dt
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+from google.api_core import exceptions as api
+from google.api_core import retry as api_retry
+from google.cloud import bigquery
+
+from etl.errors import BqloopError, StatementError, StillRunning, UnavailableError
+from etl.settings import Settings
+from etl.templates import RenderedSql
+
+# BigQuery's own table of error reasons: https://cloud.google.com/bigquery/docs/error-messages
+RETRYABLE_REASONS = frozenset(
+    {
+        "backendError",
+        "internalError",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "stopped",
+        "tableUnavailable",
+        "timeout",
+    }
+)
+_UNAVAILABLE = (api.TooManyRequests, api.ServerError, api.RetryError, ConnectionError)
+_MAX_ATTEMPTS = 20
+_POSITION = re.compile(r"\[(\d+):(\d+)\]")
+_IDLE = 30.0
+
+
+@dataclass(frozen=True)
+class JobKey:
+    """What makes a job's ID: the same step of the same run is the same job.
+
+    Attributes:
+        run_id: The run.
+        stage: The stage of the run.
+        step: The statement within the stage.
+    """
+
+    run_id: str
+    stage: str
+    step: str
+
+    def job_id(self, attempt: int) -> str:
+        """The job's ID: `bqloop_<run_id>_<stage>_<step>_<attempt>`, at most 1,024 of `[A-Za-z0-9_-]`."""
+        text = f"bqloop_{self.run_id}_{self.stage}_{self.step}_{attempt}"
+        return re.sub(r"[^A-Za-z0-9_-]", "-", text)[:1024]
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The instant (`time.monotonic`, seconds) until which a call may wait."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """The deadline that many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+
+@dataclass
+class Usage:
+    """What a stage's jobs used: collected as they end, written to the ledger.
+
+    Attributes:
+        job_ids: IDs in the order of their end.
+        bytes_billed: Sum over the jobs, bytes.
+        slot_ms: Sum over the jobs, slot-milliseconds.
+    """
+
+    job_ids: list[str] = field(default_factory=list)
+    bytes_billed: int = 0
+    slot_ms: int = 0
+
+    def add(self, job: bigquery.QueryJob) -> None:
+        """Count a finished job, once."""
+        if job.job_id in self.job_ids:
+            return
+        self.job_ids.append(job.job_id)
+        self.bytes_billed += job.total_bytes_billed or 0
+        self.slot_ms += job.slot_millis or 0
+
+
+class Warehouse:
+    """BigQuery, as the loop uses it.
+
+    Args:
+        client: A client of Google's own library.
+        settings: The environment.
+        maximum_bytes_billed: A model's own limit a job; the environment's limit holds as well.
+    """
+
+    def __init__(self, client: bigquery.Client, settings: Settings, *, maximum_bytes_billed: int | None = None) -> None:
+        self.client = client
+        self.settings = settings
+        self._maximum_bytes_billed = min(
+            settings.budgets.maximum_bytes_billed, maximum_bytes_billed or settings.budgets.maximum_bytes_billed
+        )
+
+    def run(
+        self,
+        statement: RenderedSql,
+        key: JobKey,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        deadline: Deadline | None = None,
+        usage: Usage | None = None,
+    ) -> bigquery.QueryJob:
+        """Run a statement once, whoever calls and however often, and wait for its end.
+
+        Args:
+            statement: What to run. It is dry-run first, so that a mistake costs nothing.
+            key: Which step it is.
+            parameters: Values by name; only those that the statement uses are sent.
+            deadline: How long this call may wait.
+            usage: Where to count what the job used.
+
+        Returns:
+            The finished job.
+
+        Raises:
+            StatementError: BigQuery refuses the statement; the text gives the template's path and line.
+            StillRunning: The job goes on beyond the deadline; the same call attaches to it.
+            UnavailableError: BigQuery cannot be reached, is busy or failed inside.
+        """
+        config = self._config(statement, key, parameters)
+        checked = False
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            job_id = key.job_id(attempt)
+            try:
+                existing = self._get(job_id)
+                if existing is None:
+                    if not checked:
+                        self.dry_run(statement, parameters)
+                        checked = True
+                    job = self._insert(statement.text, job_id, config)
+                else:
+                    job = existing
+                self._wait(job, deadline)
+            except (StillRunning, BqloopError):
+                raise
+            except Exception as error:
+                failed = self._sorted_out(error, statement)
+                if existing is not None and isinstance(error, api.GoogleAPICallError) and job_ended(existing):
+                    continue  # an earlier call's failure: this one makes the next attempt
+                raise failed from error
+            if usage is not None:
+                usage.add(job)
+            return job
+        raise StatementError(
+            f"{statement.place(1)}: {_MAX_ATTEMPTS} attempts of job {key.job_id(1)} failed; see the jobs in BigQuery",
+            reason="attemptsExhausted",
+        )
+
+    def dry_run(self, statement: RenderedSql, parameters: Mapping[str, Any] | None = None) -> int:
+        """Let BigQuery check a statement without running it.
+
+        Returns:
+            The bytes that it would process.
+
+        Raises:
+            StatementError: It is wrong (the text gives the template's path and line) or over budget.
+        """
+        config = self._config(statement, None, parameters)
+        config.dry_run = True
+        config.use_query_cache = False
+        try:
+            job = self.client.query(statement.text, job_config=config, retry=_retry(), job_retry=None, timeout=_IDLE)
+        except Exception as error:
+            raise self._sorted_out(error, statement) from error
+        estimate = int(job.total_bytes_processed or 0)
+        if estimate > self._maximum_bytes_billed:
+            raise StatementError(
+                f"{statement.place(1)}: would process {estimate:,} bytes, over the limit of "
+                f"{self._maximum_bytes_billed:,} (budgets.maximum_bytes_billed in the environment, budget in model.yml)",
+                reason="bytesBilledLimitExceeded",
+            )
+        return estimate
+
+    def read(
+        self, statement: RenderedSql, parameters: Mapping[str, Any] | None = None, *, usage: Usage | None = None
+    ) -> list[dict[str, Any]]:
+        """Run a SELECT and fetch its few rows; a read may be repeated freely, so it needs no key.
+
+        Raises:
+            StatementError: BigQuery refuses the statement.
+            UnavailableError: BigQuery cannot be reached, is busy or failed inside.
+        """
+        return list(self.read_arrow(statement, parameters, usage=usage).to_pylist())
+
+    def read_arrow(
+        self, statement: RenderedSql, parameters: Mapping[str, Any] | None = None, *, usage: Usage | None = None
+    ) -> pa.Table:
+        """As `read`, as an Arrow table with BigQuery's types."""
+        config = self._config(statement, None, parameters)
+        try:
+            job = self.client.query(statement.text, job_config=config, retry=_retry(), job_retry=None, timeout=_IDLE)
+            table = job.result(retry=_retry(), job_retry=None).to_arrow(create_bqstorage_client=False)
+        except Exception as error:
+            raise self._sorted_out(error, statement) from error
+        if usage is not None:
+            usage.add(job)
+        return table
+
+    def columns(self, full_name: str) -> list[str]:
+        """Column names of a table, in order.
+
+        Raises:
+            StatementError: There is no such table.
+            UnavailableError: BigQuery cannot be reached.
+        """
+        try:
+            return [f.name for f in self.client.get_table(full_name, retry=_retry(), timeout=_IDLE).schema]
+        except Exception as error:
+            raise self._sorted_out(error, None) from error
+
+    def _get(self, job_id: str) -> bigquery.QueryJob | None:
+        try:
+            return self._attach(job_id)
+        except api.NotFound:
+            return None
+
+    def _attach(self, job_id: str) -> bigquery.QueryJob:
+        job = self.client.get_job(job_id, location=self.settings.location, retry=_retry(), timeout=_IDLE)
+        assert isinstance(job, bigquery.QueryJob), f"{job_id} is taken by another kind of job"  # noqa: S101
+        return job
+
+    def _insert(self, text: str, job_id: str, config: bigquery.QueryJobConfig) -> bigquery.QueryJob:
+        try:
+            return self.client.query(
+                text, job_id=job_id, job_config=config, retry=_retry(), job_retry=None, timeout=_IDLE
+            )
+        except api.Conflict:  # somebody was faster, or this call's own first try got through
+            return self._attach(job_id)
+
+    def _wait(self, job: bigquery.QueryJob, deadline: Deadline | None) -> None:
+        try:
+            job.result(
+                retry=_retry(), job_retry=None, timeout=None if deadline is None else deadline.remaining, max_results=0
+            )
+        except concurrent.futures.TimeoutError as error:
+            raise StillRunning(f"job {job.job_id} is still running; the next delivery attaches to it") from error
+
+    def _config(
+        self, statement: RenderedSql, key: JobKey | None, parameters: Mapping[str, Any] | None
+    ) -> bigquery.QueryJobConfig:
+        given = dict(parameters or {})
+        missing = sorted(statement.parameters - given.keys())
+        if missing:
+            raise StatementError(
+                f"sql/{statement.path}: uses @{', @'.join(missing)}, which is no parameter here. "
+                f"Known: {', '.join('@' + n for n in sorted(given))}; add others under `parameters` in model.yml",
+                reason="invalidQuery",
+            )
+        labels = {"application": "bqloop", "template": _label(statement.path)}
+        if key is not None:
+            labels |= {"run": _label(key.run_id), "stage": _label(key.stage), "step": _label(key.step)}
+        return bigquery.QueryJobConfig(
+            query_parameters=[query_parameter(name, given[name]) for name in sorted(statement.parameters)],
+            labels=labels,
+            maximum_bytes_billed=self._maximum_bytes_billed,
+        )
+
+    def _sorted_out(self, error: Exception, statement: RenderedSql | None) -> BqloopError:
+        """The error of ours that says what to do about one of Google's."""
+        if isinstance(error, BqloopError):
+            return error
+        reasons = {e.get("reason", "") for e in getattr(error, "errors", None) or () if isinstance(e, Mapping)}
+        busy = isinstance(error, _UNAVAILABLE) or bool(reasons & RETRYABLE_REASONS)
+        if busy or not isinstance(error, api.GoogleAPICallError):
+            address = self.settings.endpoints.bigquery or "Google's address"
+            return UnavailableError(f"BigQuery at {address} cannot be used just now: {_first_line(error)}")
+        reason = next(iter(sorted(reasons - {""})), type(error).__name__)
+        message = str(error.message)
+        if statement is None:
+            return StatementError(message, reason=reason)
+        found = _POSITION.search(message)
+        line = int(found[1]) if found else 1
+        shown = f"\nThe rendered statement there:\n{statement.around(line)}" if found else ""
+        return StatementError(
+            f"{statement.place(line)}: {message}{shown}\n"
+            f"You can see the whole statement with: bqloop sql render {statement.path}",
+            reason=reason,
+        )
+
+
+def job_ended(job: bigquery.QueryJob) -> bool:
+    """Whether a job has ended, well or not."""
+    return bool(job.state == "DONE")
+
+
+def query_parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    """A typed query parameter of a Python value.
+
+    Raises:
+        StatementError: The value is of no type that a parameter can have.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        kind = _bigquery_type(name, value[0]) if value else "STRING"
+        return bigquery.ArrayQueryParameter(name, kind, list(value))
+    if value is None:
+        return bigquery.ScalarQueryParameter(name, "TIMESTAMP" if name in {"since", "as_of"} else "STRING", None)
+    return bigquery.ScalarQueryParameter(name, _bigquery_type(name, value), value)
+
+
+def _bigquery_type(name: str, value: Any) -> str:
+    types: tuple[tuple[type, str], ...] = (
+        (bool, "BOOL"),
+        (int, "INT64"),
+        (float, "FLOAT64"),
+        (str, "STRING"),
+        (dt.datetime, "TIMESTAMP"),
+        (dt.date, "DATE"),
+    )
+    for python_type, kind in types:
+        if isinstance(value, python_type):
+            return kind
+    raise StatementError(f"parameter @{name} has a value of type {type(value).__name__}, which BigQuery cannot take")
+
+
+def _label(text: str) -> str:
+    """Text as a label value: at most 63 of `[a-z0-9_-]`."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _retry() -> api_retry.Retry:
+    """Google's own retry predicate, for a bounded time: beyond it the message is delivered again."""
+    return bigquery.DEFAULT_RETRY.with_timeout(_IDLE)

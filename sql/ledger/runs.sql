@@ -1,0 +1,39 @@
+/*
+Where each run stands. One row per run.
+state: RUNNING, SKIPPED, REJECTED, HELD, CANARY, PROMOTED, ROLLED_BACK, SCORED, CANCELLED, FAILED.
+Read by: `bqloop status`.
+*/
+CREATE OR REPLACE VIEW {{ ledger.runs }} AS
+WITH ordered AS (
+  SELECT
+    run_id,
+    model,
+    stage,
+    status,
+    recorded_at,
+    as_of,
+    sql_sha,
+    JSON_VALUE(details, '$.run_state') AS state,
+    JSON_VALUE(details, '$.reason') AS reason,
+    MIN(recorded_at) OVER (PARTITION BY run_id) AS started_at,
+    MIN(as_of) OVER (PARTITION BY run_id) AS run_as_of,
+    -- Of events recorded in the same instant the one that ends a stage is the later.
+    ROW_NUMBER()
+      OVER (PARTITION BY run_id ORDER BY recorded_at DESC, IF(status = 'STARTED', 1, 0), event_id DESC)
+      AS back
+  FROM {{ ledger.events }}
+)
+
+SELECT
+  run_id,
+  model,
+  COALESCE(state, IF(status = 'FAILED', 'FAILED', 'RUNNING')) AS state,
+  stage,
+  status AS stage_status,
+  reason,
+  run_as_of AS as_of,
+  started_at,
+  recorded_at AS changed_at,
+  sql_sha
+FROM ordered
+WHERE back = 1
