@@ -1,0 +1,158 @@
+"""BigQuery subscriptions: messages become rows of a table, through the real BigQuery client.
+
+At least once, as on Google Cloud: a message is acknowledged after BigQuery has taken its row. The message ID goes along
+as insert ID, so that BigQuery drops the repeat of a row. A row that does not fit the table is a failed delivery and ends
+in the dead-letter topic; a table that is missing or a BigQuery that is down holds the messages back and blames none.
+"""
+
+import base64
+import json
+import logging
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.api_core.retry import Retry
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.pubsub_v1 import types
+
+from infra.local.pubsub.broker import Broker, Delivery
+from infra.local.pubsub.consumer import Consumer
+
+_log = logging.getLogger(__name__)
+_TIMEOUT = 30.0
+# The consumer tries again by itself, and says so in the subscription's state meanwhile.
+_ONCE = Retry(predicate=lambda _: False)
+_LONGEST_PAUSE = 1.0
+
+
+class BigQueryConsumer(Consumer):
+    """Writes one BigQuery subscription. `endpoint` is BigQuery's, as `http://host:port`."""
+
+    batch = 500
+
+    def __init__(self, broker: Broker, definition: Any, endpoint: str) -> None:
+        super().__init__(broker, definition)
+        self._config = definition.bigquery_config
+        self._table_id = self._config.table.replace(":", ".", 1)
+        self._client = bigquery.Client(
+            project=self._table_id.split(".")[0],
+            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call] # google-auth ships no types for it
+            client_options={"api_endpoint": endpoint},
+        )
+        self._table: bigquery.Table | None = None
+        self._setbacks = 0
+
+    def ready(self) -> bool:
+        """Whether the table is there; pauses before it is asked for again."""
+        if self._setbacks and self._stopped.wait(min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(self._setbacks, 10))):
+            return False
+        if self._table is None:
+            try:
+                self._table = self._client.get_table(self._table_id, retry=_ONCE, timeout=_TIMEOUT)
+            except google_errors.NotFound:
+                self._hold(types.BigQueryConfig.State.NOT_FOUND)
+                return False
+            except Exception as error:  # noqa: BLE001 - whatever keeps BigQuery from answering, the messages wait
+                _log.debug("%s waits for BigQuery: %s", self.name, error)
+                self._hold(types.BigQueryConfig.State.STATE_UNSPECIFIED)
+                return False
+        self._broker.report_state(self.name, types.Subscription.State.ACTIVE, types.BigQueryConfig.State.ACTIVE)
+        return True
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        """Write the rows; acknowledge those taken, fail those that do not fit, release all if BigQuery did not answer."""
+        rows: dict[str, dict[str, Any]] = {}
+        for delivery in deliveries:
+            try:
+                rows[delivery.ack_id] = self._row(delivery)
+            except ValueError as error:
+                self._broker.fail(self.name, [delivery.ack_id], str(error))
+        if not rows:
+            return
+        ids = {delivery.ack_id: delivery.message.message_id for delivery in deliveries}
+        try:
+            errors = self._client.insert_rows_json(
+                self._table_id,
+                list(rows.values()),
+                row_ids=[ids[ack_id] for ack_id in rows],
+                skip_invalid_rows=True,
+                ignore_unknown_values=self._config.drop_unknown_fields,
+                retry=_ONCE,
+                timeout=_TIMEOUT,
+            )
+        except Exception as error:  # noqa: BLE001 - not an answer about a row: nothing of it is the messages' fault
+            _log.debug("%s could not write to %s: %s", self.name, self._table_id, error)
+            self._table = None
+            self._setbacks += 1
+            self._broker.release(self.name, rows)
+            return
+        self._setbacks = 0
+        refused = {error["index"]: json.dumps(error["errors"]) for error in errors}
+        ack_ids = list(rows)
+        self._broker.acknowledge(self.name, [a for index, a in enumerate(ack_ids) if index not in refused])
+        for index, reason in refused.items():
+            self._broker.fail(self.name, [ack_ids[index]], reason)
+        if refused:
+            self._table = None  # Its schema may have changed; read it again.
+
+    def _hold(self, state: int) -> None:
+        self._setbacks += 1
+        self._broker.report_state(self.name, types.Subscription.State.RESOURCE_ERROR, state)
+
+    def _row(self, delivery: Delivery) -> dict[str, Any]:
+        assert self._table is not None  # noqa: S101 - `ready` came first
+        message = delivery.message
+        if self._config.use_table_schema:
+            row = _fields(message.data, self._table.schema)
+        else:
+            row = {"data": _plain(message.data, self._table.schema)}
+        if self._config.write_metadata:
+            row |= {
+                "subscription_name": self.name,
+                "message_id": message.message_id,
+                "publish_time": message.publish_time.ToJsonString(),
+                "attributes": json.dumps(dict(message.attributes)),
+            }
+        return row
+
+
+def _fields(data: bytes, schema: list[bigquery.SchemaField]) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except ValueError as error:
+        raise ValueError(
+            f"The message is not JSON, and the subscription writes by the table's schema: {error}"
+        ) from None
+    if not isinstance(record, dict):
+        # Bad data, not a wrong call: the message fails like one that does not parse.
+        raise ValueError("The message is not a JSON object, and the subscription writes by the table's schema.")  # noqa: TRY004
+    return _with_json_columns(record, schema)
+
+
+def _with_json_columns(record: dict[str, Any], schema: Any) -> dict[str, Any]:
+    # insertAll takes a JSON column as text; inside the message it is JSON like the rest.
+    fields = {field.name: field for field in schema}
+    row = dict(record)
+    for name, value in record.items():
+        field = fields.get(name)
+        if field is None or value is None:
+            continue
+        if field.field_type == "JSON" and not isinstance(value, str):
+            row[name] = json.dumps(value)
+        elif field.field_type in ("RECORD", "STRUCT"):
+            if isinstance(value, dict):
+                row[name] = _with_json_columns(value, field.fields)
+            elif isinstance(value, list):
+                row[name] = [_with_json_columns(v, field.fields) if isinstance(v, dict) else v for v in value]
+    return row
+
+
+def _plain(data: bytes, schema: list[bigquery.SchemaField]) -> str:
+    column = next((field for field in schema if field.name == "data"), None)
+    if column is not None and column.field_type == "BYTES":
+        return base64.b64encode(data).decode()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The message is not UTF-8, and the column `data` is not BYTES: {error}") from None
