@@ -1,0 +1,40 @@
+{% import 'macros/text.sql' as text %}
+{% import 'macros/money.sql' as money %}
+/*
+  The deals as the features see them: the latest version of each as of @as_of, normalised. One row per deal.
+
+  `deal_key` stands for (source, deal_id) in all joins: eight bytes instead of two strings. `attributes` are left out on
+  purpose: they hold whatever a source sends, its own cluster or product numbers among it, which would give labels away.
+
+  Reads raw_deals. Read by all that follows, and by the prediction service for the deals that it is asked about.
+*/
+CREATE OR REPLACE TABLE {{ run_table.clean_deals }}
+CLUSTER BY deal_key AS
+WITH latest AS (
+  SELECT *
+  FROM {{ table.raw_deals }}
+  WHERE ingested_at <= @as_of
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY source, deal_id ORDER BY ingested_at DESC) = 1
+)
+
+SELECT
+  FARM_FINGERPRINT(CONCAT(source, '\n', deal_id)) AS deal_key,
+  source,
+  deal_id,
+  DATE(ingested_at) AS seen_on,
+  {{ text.normalise('title') }} AS title,
+  {{ text.normalise("SUBSTR(COALESCE(description, ''), 1, 1000)") }} AS description,
+  NULLIF({{ text.normalise('brand') }}, '') AS brand,
+  NULLIF({{ text.squash('model_number') }}, '') AS model_number,
+  {{ text.squash("CONCAT(title, ' ', COALESCE(model_number, ''), ' ', SUBSTR(COALESCE(description, ''), 1, 1000))") }} AS squashed_text,
+  {{ text.plain("CONCAT(title, ' ', COALESCE(model_number, ''))") }} AS plain_title,
+  NULLIF({{ text.normalise('category') }}, '') AS category,
+  NULLIF({{ text.normalise('merchant') }}, '') AS merchant,
+  REGEXP_EXTRACT(LOWER(url), r'^(?:https?://)?(?:www\.)?([^/?#]+)') AS url_host,
+  REGEXP_EXTRACT(LOWER(url), r'^(?:https?://)?[^/?#]+([^?#]*[^?#/])/?') AS url_path,
+  {{ money.in_dollars('price', 'currency') }} AS price,
+  {{ money.in_dollars('list_price', 'currency') }} AS list_price,
+  currency,
+  DATE(starts_at) AS starts_on,
+  DATE(ends_at) AS ends_on
+FROM latest

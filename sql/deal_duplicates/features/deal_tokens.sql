@@ -1,0 +1,58 @@
+{% import 'macros/text.sql' as text %}
+/*
+  What each deal is made of. One row per deal, field and token; three fields:
+    word   words of title, brand, model number and description; `in_title` says where from
+    pair   two words that follow one another in the title
+    gram   three characters that follow one another in the title
+  Each token counts once a deal: offers repeat words for search engines, not for meaning.
+
+  Reads clean_deals. Read by token_stats, deal_weights and, through them, by blocking and the pair features.
+*/
+CREATE OR REPLACE TABLE {{ run_table.deal_tokens }}
+CLUSTER BY deal_key AS
+WITH title_words AS (
+  SELECT
+    deal_key,
+    word,
+    LEAD(word) OVER (PARTITION BY deal_key ORDER BY place) AS next_word
+  FROM {{ run_table.clean_deals }}, UNNEST(SPLIT(title, ' ')) AS word WITH OFFSET AS place
+),
+
+other_words AS (
+  SELECT
+    deal_key,
+    word
+  FROM {{ run_table.clean_deals }},
+    UNNEST(SPLIT(CONCAT(COALESCE(brand, ''), ' ', COALESCE(model_number, ''), ' ', description), ' ')) AS word
+)
+
+SELECT
+  deal_key,
+  'word' AS field,
+  word AS token,
+  LOGICAL_OR(in_title) AS in_title,
+  {{ text.has_digit('word') }} AS is_number
+FROM (
+  SELECT deal_key, word, TRUE AS in_title FROM title_words
+  UNION ALL
+  SELECT deal_key, word, FALSE AS in_title FROM other_words
+)
+WHERE word != ''
+GROUP BY deal_key, word
+UNION ALL
+SELECT DISTINCT
+  deal_key,
+  'pair' AS field,
+  CONCAT(word, ' ', next_word) AS token,
+  TRUE AS in_title,
+  FALSE AS is_number
+FROM title_words
+WHERE next_word IS NOT NULL
+UNION ALL
+SELECT DISTINCT
+  deal_key,
+  'gram' AS field,
+  SUBSTR(title, place, 3) AS token,
+  TRUE AS in_title,
+  FALSE AS is_number
+FROM {{ run_table.clean_deals }}, UNNEST(GENERATE_ARRAY(1, LENGTH(title) - 2)) AS place

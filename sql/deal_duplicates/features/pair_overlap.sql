@@ -1,0 +1,56 @@
+/*
+  Which tokens the two deals of a pair share and which only one has, summed by weight. One row per pair.
+
+  One join for all fields: rows grow with pairs times tokens of a deal, which blocking and the length limit of
+  clean_deals hold constant.
+
+  Reads compared_pairs, deal_weights. Read by pair_features.
+*/
+CREATE OR REPLACE TABLE {{ run_table.pair_overlap }} AS
+WITH from_left AS (
+  SELECT
+    pair.left_key,
+    pair.right_key,
+    SUM(IF(mine.field = 'word' AND other.in_title AND mine.in_title, mine.idf * mine.idf, 0)) AS title_dot,
+    SUM(IF(mine.field = 'word' AND other.in_title AND mine.in_title, mine.idf, 0)) AS title_shared,
+    SUM(IF(mine.field = 'word' AND other.in_title IS NOT NULL, mine.idf * mine.idf, 0)) AS text_dot,
+    SUM(IF(mine.field = 'word' AND mine.in_title AND other.in_title IS NOT NULL, mine.idf, 0)) AS left_title_found,
+    SUM(IF(mine.field = 'word' AND other.in_title, mine.idf, 0)) AS right_title_found,
+    SUM(IF(mine.field = 'pair' AND other.in_title, mine.idf * mine.idf, 0)) AS pair_dot,
+    COUNTIF(mine.field = 'pair' AND other.in_title) AS pairs_shared,
+    SUM(IF(mine.field = 'gram' AND other.in_title, mine.idf * mine.idf, 0)) AS gram_dot,
+    MAX(IF(mine.field = 'word' AND mine.in_title AND other.in_title, mine.idf, 0)) AS rarest_shared,
+    MAX(IF(mine.field = 'word' AND other.in_title IS NOT NULL, mine.idf, 0)) AS rarest_shared_anywhere,
+    MAX(IF(mine.field = 'word' AND mine.in_title AND other.in_title IS NULL, mine.idf, 0)) AS rarest_left_only,
+    COUNTIF(mine.field = 'word' AND mine.in_title AND mine.is_number AND other.in_title) AS numbers_shared,
+    COUNTIF(mine.field = 'word' AND mine.in_title AND mine.is_number AND other.in_title IS NULL) AS numbers_left_only
+  FROM {{ run_table.compared_pairs }} AS pair
+  INNER JOIN {{ run_table.deal_weights }} AS mine
+    ON pair.left_key = mine.deal_key
+  LEFT JOIN {{ run_table.deal_weights }} AS other
+    ON pair.right_key = other.deal_key AND mine.field = other.field AND mine.token = other.token
+  GROUP BY pair.left_key, pair.right_key
+),
+
+from_right AS (
+  SELECT
+    pair.left_key,
+    pair.right_key,
+    MAX(mine.idf) AS rarest_right_only,
+    COUNTIF(mine.is_number) AS numbers_right_only
+  FROM {{ run_table.compared_pairs }} AS pair
+  INNER JOIN {{ run_table.deal_weights }} AS mine
+    ON pair.right_key = mine.deal_key AND mine.field = 'word' AND mine.in_title
+  LEFT JOIN {{ run_table.deal_weights }} AS other
+    ON pair.left_key = other.deal_key AND other.field = 'word' AND mine.token = other.token
+  WHERE other.deal_key IS NULL
+  GROUP BY pair.left_key, pair.right_key
+)
+
+SELECT
+  from_left.*,
+  COALESCE(from_right.rarest_right_only, 0) AS rarest_right_only,
+  COALESCE(from_right.numbers_right_only, 0) AS numbers_right_only
+FROM from_left
+LEFT JOIN from_right
+  ON from_left.left_key = from_right.left_key AND from_left.right_key = from_right.right_key

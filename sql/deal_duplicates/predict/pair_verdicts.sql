@@ -1,0 +1,20 @@
+/*
+  Writes what the champion thinks of each pair to duplicate_pairs; the table then holds this run's pairs. One row per pair.
+
+  Reads pair_probabilities. Read by people and `bqloop export`.
+*/
+CREATE OR REPLACE TABLE {{ table.duplicate_pairs }}
+PARTITION BY DATE(scored_at)
+CLUSTER BY left_source, left_id AS
+SELECT
+  left_source,
+  left_id,
+  right_source,
+  right_id,
+  probability,
+  probability >= @threshold AS is_duplicate,
+  @threshold AS threshold,
+  {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
+  @run_id AS run_id,
+  @as_of AS scored_at,
+FROM {{ run_table.pair_probabilities }}
