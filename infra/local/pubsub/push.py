@@ -47,6 +47,9 @@ class PushConsumer(Consumer):
             error = self._error_of_post(delivery)
             if error is None:
                 self._broker.acknowledge(self.name, [delivery.ack_id])
+            elif self._stopped.is_set():
+                # The endpoint may have been stopped with us; that is not the message's fault.
+                self._broker.release(self.name, [delivery.ack_id])
             else:
                 self._broker.fail(self.name, [delivery.ack_id], error)
         finally:

@@ -63,6 +63,7 @@ class PubSubServer:
         """Serve. With `deliver=False`, push and BigQuery subscriptions wait for `deliver()`: until endpoints are set anew."""
         self._stopped.clear()
         self._broker = Broker(self._path)
+        self._broker.on_change(self._reconcile)
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="pubsub-grpc"),
             options=[
@@ -88,23 +89,26 @@ class PubSubServer:
             if self._consumers is not None:
                 return
             self._consumers = {}
-        self.broker.on_change(self._reconcile)
         for subscription in self.broker.subscriptions():
             self._reconcile(subscription.name)
+
+    def hold(self) -> None:
+        """Take no more messages for push and BigQuery; a push under way may still end, and is not counted if it fails."""
+        with self._lock:
+            consumers = list((self._consumers or {}).values())
+            self._consumers = None
+        for consumer in consumers:
+            consumer.stop()
+        for consumer in consumers:
+            consumer.join(1.0)
 
     def stop(self) -> None:
         """Stop; what is not acknowledged is delivered after the next start."""
         if self._broker is None:
             return
         self._stopped.set()
-        with self._lock:
-            consumers = list((self._consumers or {}).values())
-            self._consumers = None
-        for consumer in consumers:
-            consumer.stop()
+        self.hold()
         self._server.stop(grace=0.2).wait()
-        for consumer in consumers:
-            consumer.join(1.0)
         self._broker.close()
         self._broker = None
 
