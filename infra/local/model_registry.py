@@ -64,6 +64,7 @@ class Predictor(Protocol):
         """One response row an instance, in Vertex's form for models that BigQuery trained.
 
         Raises:
-            ValueError: an instance does not fit the model; the message says which and why.
+            ValueError: an instance does not fit the model; the message says which and why. Any other exception whose
+                `reason` is "invalid" means the same, so that a library need not know this module.
         """
         ...

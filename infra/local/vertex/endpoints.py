@@ -5,7 +5,6 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from infra.local.model_registry import Predictor
@@ -39,7 +38,7 @@ class Endpoints:
             Kind(
                 f"{_V1}DeployModelOperationMetadata",
                 f"{_V1}DeployModelResponse",
-                prepare=lambda request: serving.load(Path(request["model_dir"])),
+                prepare=lambda request: serving.load(store.path(request["model_dir"])),
                 finish=self._finish_deploy,
                 stages=("STARTING_DEPLOYMENT", "SUCCESSFULLY_DEPLOYED", "FAILED_TO_DEPLOY"),
             ),
@@ -270,7 +269,7 @@ class Endpoints:
             served[deployed["id"]] = ServedModel(
                 deployed_model_id=deployed["id"],
                 model_version=f"{model_ref.model_id}@{model_ref.version}",
-                predictor=self._serving.load_or_none(Path(version["model_dir"])),
+                predictor=self._serving.loaded(self._store.path(version["model_dir"])),
                 answer={
                     "deployedModelId": deployed["id"],
                     "model": deployed["model"],

@@ -21,11 +21,7 @@ def read_message(value: Any, where: str, *, accepted: Collection[str], ignored: 
     if not isinstance(value, dict):
         raise invalid(f"{where} must be a JSON object.")
     message = {camel(key): item for key, item in value.items()}
-    unsupported = sorted(
-        key
-        for key, item in message.items()
-        if key not in accepted and key not in ignored and item not in (None, {}, [], "")
-    )
+    unsupported = sorted(key for key, item in message.items() if key not in accepted and key not in ignored and item)
     if unsupported:
         raise invalid(f"The local Vertex AI does not support {', '.join(f'{where}.{key}' for key in unsupported)}.")
     return {key: item for key, item in message.items() if key in accepted and item is not None}

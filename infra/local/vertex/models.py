@@ -3,10 +3,9 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from infra.local.vertex.errors import invalid, precondition
+from infra.local.vertex.errors import ApiError, invalid, precondition
 from infra.local.vertex.fields import read_labels, read_mask, read_text
 from infra.local.vertex.listing import camel, list_page
 from infra.local.vertex.model_versions import (
@@ -117,7 +116,7 @@ class Models:
             row = find_version(connection, self._names, ref)
             before = render_version(connection, self._names, row)
             if message.get("etag") not in (None, "", before["etag"]):
-                raise precondition(f"The etag of {self._names.model(ref)} does not match: it was changed since.")
+                raise ApiError("ABORTED", f"The etag of {self._names.model(ref)} does not match: it was changed since.")
             own = document(row) if of_version else document(find_model(connection, self._names, ref))
             for field in changed:
                 own[field] = (
@@ -176,7 +175,7 @@ class Models:
                 f"The Model {self._names.model(ref)} is deployed or being deployed at the following Endpoint(s): "
                 f"{', '.join(endpoints)}."
             )
-        if Path(row["model_dir"]).exists():
+        if self._store.path(row["model_dir"]).exists():
             raise precondition(
                 f"The Model {self._names.model(ref)} comes from BigQuery ML: delete it there, with "
                 f"DROP MODEL `{row['bigquery_model']}`."

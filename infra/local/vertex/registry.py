@@ -80,7 +80,14 @@ class BigQueryRegistry:
             own = {"versionCreateTime": at, "versionUpdateTime": at, "labels": dict(labels)}
             connection.execute(
                 "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)",
-                (ref.location, ref.model_id, version, bigquery_model, str(model_dir), json.dumps(own)),
+                (
+                    ref.location,
+                    ref.model_id,
+                    version,
+                    bigquery_model,
+                    self._store.kept_path(model_dir),
+                    json.dumps(own),
+                ),
             )
             first = version == 1
             for alias in {*aliases, DEFAULT_ALIAS} if first else set(aliases):

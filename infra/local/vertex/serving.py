@@ -64,15 +64,11 @@ class Serving:
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
 
     def load(self, model_dir: Path) -> Predictor:
-        """The predictor of a model's folder, from memory if it is there.
+        """Load the predictor of a model's folder as it is now, and keep it for `loaded`.
 
         Raises:
             ApiError: it cannot be loaded.
         """
-        with self._lock:
-            known = self._predictors.get(model_dir)
-        if known is not None:
-            return known
         try:
             predictor = self._load_model(model_dir)
         except Exception as error:
@@ -81,12 +77,18 @@ class Serving:
                 f"Model server failed to load the model from {model_dir.name}: {type(error).__name__}: {error}",
             ) from error
         with self._lock:
-            return self._predictors.setdefault(model_dir, predictor)
+            self._predictors[model_dir] = predictor
+        return predictor
 
-    def load_or_none(self, model_dir: Path) -> Predictor | None:
-        """As `load`, but a model that cannot be loaded is logged: its endpoint must come up for the others' sake."""
+    def loaded(self, model_dir: Path) -> Predictor | None:
+        """The predictor from memory, else loaded; None, and a line in the log, when it cannot be.
+
+        Not an error, because an endpoint must come up for the sake of its other models.
+        """
+        with self._lock:
+            known = self._predictors.get(model_dir)
         try:
-            return self.load(model_dir)
+            return known or self.load(model_dir)
         except ApiError:
             _log.exception("a deployed model cannot be loaded")
             return None
@@ -121,7 +123,9 @@ class Serving:
             raise ApiError("INTERNAL", "Internal error encountered.")
         try:
             predictions = served.predictor.predict_instances(instances)
-        except ValueError as error:
+        except Exception as error:
+            if not isinstance(error, ValueError) and getattr(error, "reason", None) != "invalid":
+                raise
             # The model server's own answer is what Vertex hands on as the message.
             raise invalid(json.dumps({"error": str(error)})) from error
         if fault is not None and fault.invert_scores:

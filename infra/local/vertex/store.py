@@ -6,6 +6,7 @@ here knows what the documents mean.
 
 import contextlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = path.parent.absolute()
         self._lock = threading.RLock()
         self._depth = 0
         self._after_commit: list[Callable[[], None]] = []
@@ -84,6 +86,14 @@ class Store:
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once the running transaction is committed, before anybody else can read what it wrote."""
         self._after_commit.append(callback)
+
+    def kept_path(self, path: Path) -> str:
+        """A path as it is kept: relative to the database, so that the whole state folder can be moved."""
+        return os.path.relpath(path.absolute(), self._folder)
+
+    def path(self, kept: str) -> Path:
+        """The path that was kept."""
+        return Path(os.path.normpath(self._folder / kept))
 
     def close(self) -> None:
         """Close the file."""

@@ -1,6 +1,8 @@
 """What BigQuery registers, read and changed through Google's ModelServiceClient."""
 
+import itertools
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from google.api_core.exceptions import BadRequest, Forbidden, MethodNotImplemented, NotFound
@@ -82,6 +84,21 @@ def test_adding_and_removing_the_same_alias_cancel_each_other_out(world: World) 
     world.register("m2")
     world.clients.models.merge_version_aliases(name=world.model("2"), version_aliases=["champion", "-champion"])
     assert aliases(world)["1"] == ["champion", "default"]
+
+
+def test_an_alias_that_several_callers_move_at_once_ends_on_one_version(world: World) -> None:
+    for name in ("m1", "m2", "m3", "m4"):
+        world.register(name)
+
+    def move(version: int) -> None:
+        for _ in range(10):
+            world.clients.models.merge_version_aliases(
+                name=world.model(str(version)), version_aliases=["champion", "default"]
+            )
+
+    with ThreadPoolExecutor(4) as callers:
+        list(callers.map(move, (1, 2, 3, 4)))
+    assert sorted(itertools.chain.from_iterable(aliases(world).values())) == ["champion", "default"]
 
 
 def test_there_is_a_default_version_at_all_times(world: World) -> None:

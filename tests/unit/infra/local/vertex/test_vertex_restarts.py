@@ -62,6 +62,18 @@ def test_a_restart_keeps_models_endpoints_and_what_is_deployed(world: World) -> 
     assert world.predict(endpoint).deployed_model_id == "11"
 
 
+def test_a_state_folder_that_was_moved_serves_from_its_new_place(tmp_path: Path) -> None:
+    world = World(tmp_path / "before")
+    world.register("m1")
+    endpoint = world.create_endpoint()
+    world.deploy(endpoint, "1", {"0": 100}, id="11").result(timeout=10)
+    world.server.stop()
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = World(tmp_path / "after")
+    assert moved.predict(endpoint).deployed_model_id == "11"
+    moved.server.stop()
+
+
 def test_an_operation_that_runs_at_a_stop_is_finished_after_the_start(tmp_path: Path) -> None:
     world = World(tmp_path, operation_seconds=0.5)
     world.register("m1")
