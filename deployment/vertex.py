@@ -1,0 +1,93 @@
+"""Vertex AI for one environment: Google's clients, and their errors sorted into those that may pass and those that stay.
+
+The `aiplatform_v1` clients over REST: they start faster than the high-level package, and speak plain HTTP to an address
+that the environment names. Nothing here knows about versions or rollouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import requests
+from google.api_core import exceptions as api
+from google.api_core import retry as api_retry
+from google.api_core.client_options import ClientOptions
+from google.auth.exceptions import TransportError
+from google.cloud import aiplatform_v1
+
+from etl.errors import BqloopError, StateError, UnavailableError
+from etl.settings import Settings
+
+_MAY_PASS = (
+    api.TooManyRequests,
+    api.ServerError,
+    api.Aborted,
+    api.RetryError,
+    ConnectionError,
+    requests.ConnectionError,
+    requests.Timeout,
+    TransportError,
+)
+# Seconds a single request may take; waiting for an operation is many of them.
+TIMEOUT = 30.0
+
+
+class Vertex:
+    """The clients of one environment; each is made when it is first used.
+
+    Args:
+        settings: Project, region and address (an empty one means Google's own).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.parent = f"projects/{settings.project}/locations/{settings.region}"
+
+    @cached_property
+    def models(self) -> aiplatform_v1.ModelServiceClient:
+        """The model registry."""
+        return aiplatform_v1.ModelServiceClient(**self._options())
+
+    @cached_property
+    def endpoints(self) -> aiplatform_v1.EndpointServiceClient:
+        """Endpoints and what is deployed on them."""
+        return aiplatform_v1.EndpointServiceClient(**self._options())
+
+    @cached_property
+    def predictions(self) -> aiplatform_v1.PredictionServiceClient:
+        """Online predictions."""
+        return aiplatform_v1.PredictionServiceClient(**self._options())
+
+    @property
+    def address(self) -> str:
+        """Where the clients speak to."""
+        return self._settings.endpoints.vertex or f"https://{self._settings.region}-aiplatform.googleapis.com"
+
+    @contextmanager
+    def errors_of(self, doing: str) -> Iterator[None]:
+        """Raise what Google's clients raise inside as an error of ours that says what was being done.
+
+        Raises:
+            UnavailableError: Vertex AI is down, busy or over quota; the same call may succeed later.
+            StateError: Vertex AI refuses; the same call would be refused again.
+        """
+        try:
+            yield
+        except BqloopError:
+            raise
+        except _MAY_PASS as error:
+            raise UnavailableError(f"Vertex AI at {self.address} cannot be used just now, {doing}: {error}") from error
+        except api.GoogleAPICallError as error:
+            raise StateError(f"Vertex AI refuses, {doing}: {error.message}") from error
+
+    def _options(self) -> dict[str, Any]:
+        return {"transport": "rest", "client_options": ClientOptions(api_endpoint=self.address)}
+
+
+def patience() -> dict[str, Any]:
+    """How long a request is tried again by itself: short, because the message is delivered again in any case."""
+    transient = api_retry.if_exception_type(api.TooManyRequests, api.ServiceUnavailable, requests.ConnectionError)
+    return {"retry": api_retry.Retry(predicate=transient, initial=0.2, maximum=5.0, timeout=10.0), "timeout": TIMEOUT}
