@@ -53,7 +53,32 @@ class Budget(_Section):
 
 
 class ModelPolicy(_Section):
-    """`model.yml` of one continuously trained model. Make it with `load_policy`."""
+    """`model.yml` of one continuously trained model. Make it with `load_policy`.
+
+    Attributes:
+        model: Name of the folder.
+        owner: Whom to ask.
+        description: What the model tells.
+        task: What kind of label it has.
+        label: Column of the label.
+        positive: The label's value that counts as positive.
+        keys: Columns that name a row.
+        group: Column of the entity group, by which rows are split and resampled.
+        split: Column of the split in the tables that still hold all of them.
+        weight: Column of row weights, where there is one.
+        slices: SQL expression over the validation set by name: the parts of the rows that are looked at one by one.
+        parameters: Query parameters for this model's SQL.
+        frozen: Run tables of corpus statistics, which belong to the run that trained.
+        shared: Run tables that say which rows are judged: a champion that is scored in a run reads the run's own.
+        checks: Severity by name of a file in `checks/`.
+        freshness: When a run is worth it.
+        candidates: Names of files in `train/`, in the order that breaks ties; empty for all of them.
+        gate: The gate's section, validated by `deployment.gate_policy`.
+        rollout: Overrides of the environment's rollout.
+        serving: The service's section.
+        retention: How long things are kept.
+        budget: Limits of this model.
+    """
 
     model: str
     owner: str
@@ -68,6 +93,7 @@ class ModelPolicy(_Section):
     slices: dict[str, str] = {}
     parameters: dict[str, Parameter] = {}
     frozen: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     checks: dict[str, Check] = {}
     freshness: Freshness
     candidates: tuple[str, ...] = ()

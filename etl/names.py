@@ -106,13 +106,15 @@ class Naming:
         """The namespace `ledger`."""
         return Namespace("ledger", {name: f"{self.project}.{self.ledger_dataset}.{name}" for name in names})
 
-    def run_tables(
-        self, names: Iterable[str], slug: str, *, frozen: Iterable[str] = (), frozen_slug: str | None = None
-    ) -> Namespace:
-        """The namespace `run_table`: tables of run `slug`, the `frozen` ones those of run `frozen_slug` where given."""
-        kept = set(frozen) if frozen_slug else set()
-        full = {name: self.run_table(frozen_slug if frozen_slug and name in kept else slug, name) for name in names}
-        return Namespace("run_table", full)
+    def run_tables(self, names: Iterable[str], slug: str, elsewhere: Mapping[str, str] | None = None) -> Namespace:
+        """The namespace `run_table`: tables of run `slug`, but those in `elsewhere` of the run whose slug stands there."""
+        slugs = elsewhere or {}
+        return Namespace("run_table", {name: self.run_table(slugs.get(name, slug), name) for name in names})
+
+
+def run_of(model: str, slug: str) -> str:
+    """The run that a slug stands for, the reverse of `run_slug`."""
+    return f"{model}-{slug.replace('_', '-')}"
 
 
 def candidate_of(model_name: str) -> tuple[str, str]:

@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     )
 
     env: str
+    git_sha: str = ""
     project: str
     location: str
     region: str

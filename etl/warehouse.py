@@ -105,6 +105,13 @@ class Usage:
         self.slot_ms += job.slot_millis or 0
 
 
+@dataclass(frozen=True)
+class Null:
+    """The NULL of a type, as a parameter's value; BigQuery wants to know the type of nothing, too."""
+
+    kind: str
+
+
 class Warehouse:
     """BigQuery, as the loop uses it.
 
@@ -238,6 +245,19 @@ class Warehouse:
         except Exception as error:
             raise self._sorted_out(error, None) from error
 
+    def rows(self, full_name: str) -> list[dict[str, Any]]:
+        """All rows of a small table.
+
+        Raises:
+            StatementError: There is no such table.
+            UnavailableError: BigQuery cannot be reached.
+        """
+        try:
+            found = self.client.list_rows(full_name, retry=_retry(), timeout=_IDLE)
+            return list(found.to_arrow(create_bqstorage_client=False).to_pylist())
+        except Exception as error:
+            raise self._sorted_out(error, None) from error
+
     def _get(self, job_id: str) -> bigquery.QueryJob | None:
         try:
             return self._attach(job_id)
@@ -322,8 +342,8 @@ def query_parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bi
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         kind = _bigquery_type(name, value[0]) if value else "STRING"
         return bigquery.ArrayQueryParameter(name, kind, list(value))
-    if value is None:
-        return bigquery.ScalarQueryParameter(name, "TIMESTAMP" if name in {"since", "as_of"} else "STRING", None)
+    if isinstance(value, Null):
+        return bigquery.ScalarQueryParameter(name, value.kind, None)
     return bigquery.ScalarQueryParameter(name, _bigquery_type(name, value), value)
 
 

@@ -7,7 +7,7 @@ SELECT
   run_id,
   model,
   recorded_at AS evaluated_at,
-  JSON_VALUE(metric, '$.candidate') AS candidate,
+  JSON_VALUE(metric, '$.name') AS candidate,
   JSON_VALUE(metric, '$.split') AS split,
   CAST(JSON_VALUE(metric, '$.row_count') AS INT64) AS row_count,
   CAST(JSON_VALUE(metric, '$.positives') AS INT64) AS positives,

@@ -1,0 +1,39 @@
+"""Stage `deploy`: put the winner on the endpoint with its first share of the traffic."""
+
+from __future__ import annotations
+
+from deployment.endpoint import Endpoint
+from deployment.stages.run import Outcome, Run
+from deployment.stages.train import candidate_alias
+
+
+def deploy(run: Run) -> Outcome:
+    """Deploy the winner; with all of the traffic it is the champion at once, else the rollout goes on from here.
+
+    Raises:
+        StateError: Another version became champion since the evidence was gathered.
+    """
+    decided = run.details_of("decide")
+    winner, expected = decided["decision"]["winner"], decided["champion"]
+    model = run.message.model
+    version = run.registry.get(model, candidate_alias(run.slug, winner)).version_id
+    run.registry.check_champion(model, version, expected=expected)
+    run.registry.put_challenger(model, version)
+    share = run.settings.rollout.steps[0] if expected else 100
+    endpoint = Endpoint(run.settings, model)
+    endpoint.deploy(version, share=share, deadline=run.deadline)
+    production = {
+        "version": version,
+        "previous_version": expected,
+        "share": share,
+        "threshold": decided["decision"]["threshold"],
+        "bigquery_model": run.naming.candidate_model(run.slug, winner),
+    }
+    if share < 100:
+        reason = f"version {version} ({winner}) serves {share} % of the traffic beside champion {expected}"
+        return Outcome(reason, "CANARY", details={"production": {"action": "canary", **production}})
+    run.registry.promote(model, version, expected=expected)
+    gone = endpoint.undeploy_idle(deadline=run.deadline)
+    reason = f"version {version} ({winner}) is champion and serves all traffic"
+    details = {"production": {"action": "promote", **production}, "undeployed": gone}
+    return Outcome(reason, "PROMOTED", details=details)

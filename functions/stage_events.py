@@ -1,0 +1,110 @@
+"""From a Pub/Sub CloudEvent to a stage, and back to an acknowledgement."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+from functools import cache
+from typing import Any
+
+import structlog
+from cloudevents.http import CloudEvent
+from google.cloud.pubsub_v1 import PublisherClient
+
+from deployment.application import Application
+from deployment.stages.message import decode_message
+from deployment.stages.protocol import run_stage
+from etl.errors import InputError
+from etl.settings import load_settings
+from etl.warehouse import Deadline
+
+# What is kept of a function's timeout for recording and publishing once the waiting is over.
+_RESERVE_SECONDS = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@cache
+def application() -> Application:
+    """bqloop in the environment of this function, made once an instance."""
+    return Application(load_settings())
+
+
+def handle(stage: str, event: CloudEvent) -> None:
+    """Carry out one delivery of a message to `stage`.
+
+    Raises:
+        RetryableError: The message must be delivered again.
+    """
+    app = application()
+    try:
+        message = decode_message(payload(event), stage=stage, published=published_at(event))
+        run = app.run(message, deadline=_deadline(app, stage))
+    except InputError as error:
+        _dead_letter(app, stage, event, str(error))
+        return
+    run_stage(run, app.publisher)
+
+
+def payload(event: CloudEvent) -> bytes:
+    """The message's data.
+
+    Raises:
+        InputError: The event holds no Pub/Sub message.
+    """
+    try:
+        return base64.b64decode(_message(event).get("data") or "", validate=True)
+    except binascii.Error as error:
+        raise InputError(f"message.data is not base64: {error}") from error
+
+
+def attributes(event: CloudEvent) -> dict[str, str]:
+    """The message's attributes."""
+    return dict(_message(event).get("attributes") or {})
+
+
+def published_at(event: CloudEvent) -> dt.datetime:
+    """When the message was published, UTC: the same at every delivery."""
+    told = _message(event).get("publishTime") or _message(event).get("publish_time")
+    if not told:
+        raise InputError("message.publishTime is missing")
+    return dt.datetime.fromisoformat(str(told)).astimezone(dt.UTC)
+
+
+def message_id(event: CloudEvent) -> str:
+    """The message's ID: the same at every delivery."""
+    return str(_message(event).get("messageId") or _message(event).get("message_id") or event["id"])
+
+
+def _message(event: CloudEvent) -> dict[str, Any]:
+    data = event.data
+    message = data.get("message") if isinstance(data, dict) else None
+    if not isinstance(message, dict):
+        raise InputError("the event holds no Pub/Sub message")
+    return message
+
+
+def _deadline(app: Application, stage: str) -> Deadline:
+    timeout = app.settings.functions[stage].timeout_seconds
+    return Deadline.after(max(timeout - _RESERVE_SECONDS, timeout / 2))
+
+
+def _dead_letter(app: Application, stage: str, event: CloudEvent, reason: str) -> None:
+    """Hand a message that cannot be read to the dead letters at once: no retry would mend it."""
+    log.error(reason, stage=stage, status="DEAD_LETTER")
+    topic = app.settings.topic_path(app.settings.delivery.dead_letter_topic)
+    raw = _message(event).get("data") or ""
+    _dead_letter_client().publish(
+        topic,
+        str(raw).encode(),
+        encoding="base64-text",
+        stage=stage,
+        reason=reason[:1024],
+        message_id=message_id(event),
+    ).result(timeout=60)
+
+
+@cache
+def _dead_letter_client() -> PublisherClient:
+    return PublisherClient()

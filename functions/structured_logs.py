@@ -1,0 +1,38 @@
+"""Logs as Cloud Logging reads them: one JSON object a line, with `severity`, `message` and labels.
+
+Source of the field names: https://cloud.google.com/logging/docs/structured-logging
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_LABELS = ("run_id", "stage", "model")
+
+
+def log_as_json() -> None:
+    """Set structlog up for this process."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _as_cloud_logging,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _as_cloud_logging(_logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    line["severity"] = {"warn": "WARNING", "exception": "ERROR"}.get(method, method.upper())
+    line["message"] = line.pop("event", "")
+    labels = {name: str(line[name]) for name in _LABELS if name in line}
+    if labels:
+        line["logging.googleapis.com/labels"] = labels
+    return line
