@@ -1,0 +1,172 @@
+"""How a stage behaves when its message comes twice, late, or to a function that dies half-way.
+
+The ledger and the publisher here keep what they are told in memory; that BigQuery and Pub/Sub do the same is tested
+end to end.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployment.stages import protocol
+from deployment.stages.message import StageMessage
+from deployment.stages.run import Outcome
+from etl.errors import StatementError, StillRunning
+from etl.ledger import Event
+from etl.warehouse import Usage
+
+MESSAGE = StageMessage(
+    model="deals", run_id="deals-2026-03-01", stage="features", as_of=dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+)
+
+
+@dataclass
+class MemoryLedger:
+    recorded: dict[str, Event] = field(default_factory=dict)
+    dies_after: int | None = None
+
+    def append(self, event: Event, *, usage: Usage | None = None) -> None:
+        if self.dies_after is not None:
+            if self.dies_after == 0:
+                raise KeyboardInterrupt("killed before the record")
+            self.dies_after -= 1
+        self.recorded.setdefault(event.event_id, event)
+
+
+@dataclass
+class MemoryPublisher:
+    published: list[StageMessage] = field(default_factory=list)
+    dies: bool = False
+
+    def publish(self, message: StageMessage) -> str:
+        if self.dies:
+            raise KeyboardInterrupt("killed before the publication")
+        self.published.append(message)
+        return str(len(self.published))
+
+
+@dataclass
+class World:
+    monkeypatch: pytest.MonkeyPatch
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
+    worked: int = 0
+
+    def deliver(self, stage: Any, message: StageMessage = MESSAGE) -> Event | None:
+        def counted(run: Any) -> Outcome:
+            self.worked += 1
+            return stage(run)
+
+        self.monkeypatch.setitem(protocol.STAGES, message.stage, counted)  # type: ignore[arg-type]
+        run: Any = SimpleNamespace(
+            message=message, ledger=self.ledger, usage=Usage(), events=list(self.ledger.recorded.values())
+        )
+        return protocol.run_stage(run, self.publisher)
+
+    def statuses(self) -> list[str]:
+        return [event.status for event in self.ledger.recorded.values()]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def succeed(_run: Any) -> Outcome:
+    return Outcome("done", next_stage="train", options={"hint": 1})
+
+
+def test_a_stage_is_recorded_and_its_successor_announced(world: World) -> None:
+    world.deliver(succeed)
+    assert world.statuses() == ["STARTED", "SUCCEEDED"]
+    assert world.publisher.published == [MESSAGE.successor("train", hint=1)]
+
+
+def test_a_second_delivery_announces_the_successor_again_and_does_nothing_else(world: World) -> None:
+    world.deliver(succeed)
+    world.deliver(succeed)
+    assert world.worked == 1
+    assert world.statuses() == ["STARTED", "SUCCEEDED"]
+    assert world.publisher.published == [MESSAGE.successor("train", hint=1)] * 2
+
+
+def test_a_death_between_record_and_publication_is_mended_by_the_next_delivery(world: World) -> None:
+    world.publisher.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        world.deliver(succeed)
+    world.publisher.dies = False
+    world.deliver(succeed)
+    assert world.worked == 1
+    assert world.publisher.published == [MESSAGE.successor("train", hint=1)]
+
+
+def test_a_death_before_the_record_makes_the_stage_run_again(world: World) -> None:
+    world.ledger.dies_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        world.deliver(succeed)
+    assert world.publisher.published == []
+    world.ledger.dies_after = None
+    world.deliver(succeed)
+    assert world.worked == 2
+    assert world.statuses() == ["STARTED", "SUCCEEDED"]
+
+
+def test_a_stage_that_is_not_ready_is_delivered_again_and_leaves_no_end(world: World) -> None:
+    def busy(_run: Any) -> Outcome:
+        raise StillRunning("the job goes on")
+
+    with pytest.raises(StillRunning):
+        world.deliver(busy)
+    assert world.statuses() == ["STARTED"]
+    world.deliver(succeed)
+    assert world.statuses() == ["STARTED", "SUCCEEDED"]
+
+
+def test_an_error_that_no_retry_mends_is_recorded_and_the_message_is_done_with(world: World) -> None:
+    def wrong(_run: Any) -> Outcome:
+        raise StatementError("Unrecognized name: titel")
+
+    event = world.deliver(wrong)
+    assert event is not None
+    assert event.status == "FAILED"
+    assert event.details == {"reason": "Unrecognized name: titel", "run_state": "FAILED"}
+    assert world.publisher.published == []
+
+
+def test_a_late_delivery_to_a_failed_stage_changes_nothing_but_a_replay_tries_again(world: World) -> None:
+    def wrong(_run: Any) -> Outcome:
+        raise StatementError("Unrecognized name: titel")
+
+    world.deliver(wrong)
+    assert world.deliver(succeed) is None
+    assert world.worked == 1
+    replay = replace_options(MESSAGE, attempt=2)
+    world.deliver(succeed, replay)
+    assert world.statuses() == ["STARTED", "FAILED", "STARTED", "SUCCEEDED"]
+
+
+def test_a_stage_that_ends_the_run_announces_nothing(world: World) -> None:
+    world.deliver(lambda _run: Outcome("nothing new", "SKIPPED", status="SKIPPED"))
+    assert world.publisher.published == []
+    assert world.statuses() == ["STARTED", "SKIPPED"]
+
+
+def test_an_error_that_nobody_foresaw_is_raised_for_another_delivery(world: World) -> None:
+    def broken(_run: Any) -> Outcome:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        world.deliver(broken)
+    assert world.statuses() == ["STARTED"]
+
+
+def replace_options(message: StageMessage, **options: Any) -> StageMessage:
+    return message.model_copy(update={"options": options})
+
+
+def test_events_of_different_attempts_are_different_events() -> None:
+    first = Event("r", "train", "FAILED", 1, MESSAGE.as_of, {})
+    assert first.event_id != replace(first, attempt=2).event_id
