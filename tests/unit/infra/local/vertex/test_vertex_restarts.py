@@ -147,6 +147,18 @@ def test_a_model_whose_files_are_gone_after_a_restart_does_not_take_the_others_d
     assert world.predict(endpoint).deployed_model_id == "11"
 
 
+def test_waiting_ends_with_the_operation_or_with_the_callers_patience(tmp_path: Path) -> None:
+    world = World(tmp_path, operation_seconds=0.6)
+    world.register("m1")
+    operation = world.deploy(world.create_endpoint(), "1", {"0": 100}).operation
+    done = []
+    for timeout in (duration_pb2.Duration(nanos=200_000_000), duration_pb2.Duration(seconds=20)):
+        request = operations_pb2.WaitOperationRequest(name=operation.name, timeout=timeout)
+        done.append(world.clients.endpoints.wait_operation(request=request).done)
+    assert done == [False, True]
+    world.server.stop()
+
+
 def test_a_cancelled_deployment_ends_and_deploys_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, operation_seconds=0.4)
     world.register("m1")
