@@ -171,7 +171,9 @@ class VertexApp:
         method = (request.method, match[2]) if match else None
         if match is not None and method in _OPERATION_METHODS:
             self._names.check_project(match[1].split("/")[1])
-            return _OPERATION_METHODS[method](self._operations, self._canonical(match[1]), {**request.query_params, **body})
+            return _OPERATION_METHODS[method](
+                self._operations, self._canonical(match[1]), {**request.query_params, **body}
+            )
         raise ApiError("UNIMPLEMENTED", f"The local Vertex AI does not implement {request.method} {request.url.path}.")
 
     def _canonical(self, path: str) -> str:
@@ -194,31 +196,6 @@ def _wait(operations: Operations, name: str, arguments: dict[str, Any]) -> dict[
     if re.fullmatch(r"\d+(\.\d+)?s", text) is None:
         raise invalid(f"Invalid timeout: {text!r}.")
     return operations.get(name, linger_seconds=min(float(text[:-1]), _MAX_WAIT_SECONDS))
-
-
-_OPERATION_METHODS:
-            self._names.check_project(match[1].split("/")[1])
-            return _OPERATION_METHODS[method](self._operations, self._canonical(match[1]), {**request.query_params, **body})
-        raise ApiError("UNIMPLEMENTED", f"The local Vertex AI does not implement {request.method} {request.url.path}.")
-
-    def _canonical(self, path: str) -> str:
-        """The resource name with the project's number, as names are kept."""
-        return re.sub(r"^projects/[^/]+", f"projects/{self._names.number}", path)
-
-
-def _cancel(operations: Operations, name: str, _: dict[str, Any]) -> dict[str, Any]:
-    operations.cancel(name)
-    return {}
-
-
-def _delete(operations: Operations, name: str, _: dict[str, Any]) -> dict[str, Any]:
-    operations.delete(name)
-    return {}
-
-
-def _wait(operations: Operations, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    timeout = str(body.get("timeout") or _MAX_WAIT_SECONDS).removesuffix("s")
-    return operations.get(name, linger_seconds=min(float(timeout), _MAX_WAIT_SECONDS))
 
 
 _OPERATION_METHODS: dict[Any, Callable[[Operations, str, dict[str, Any]], dict[str, Any]]] = {
