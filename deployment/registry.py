@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -32,7 +32,7 @@ class Version:
 
     Attributes:
         version_id: "1", "2", ...
-        bigquery_model: Full name of the BigQuery model; "" for a version that bqloop has not labelled.
+        bigquery_model: Full name of the BigQuery model; "" for a version that bqloop has not made.
         aliases: Aliases on it, sorted.
         labels: Labels on it: run, candidate, threshold, ... as `version_labels` writes them.
         created: When it was registered.
@@ -177,15 +177,25 @@ class Registry:
 
     def _version(self, model: str, found: aiplatform_v1.Model) -> Version:
         labels = dict(found.labels)
-        candidate, slug = labels.get("candidate"), labels.get("run")
+        run = labels.get("run", ""), labels.get("candidate", "")
+        slug, candidate = run if all(run) else _run_in(found.version_aliases)
         naming = Naming.of(self._settings, model)
         return Version(
             version_id=found.version_id,
-            bigquery_model=naming.candidate_model(slug, candidate) if slug and candidate else "",
+            bigquery_model=naming.candidate_model(slug, candidate) if candidate else "",
             aliases=tuple(sorted(found.version_aliases)),
             labels=labels,
             created=cast("dt.datetime", found.version_create_time),  # proto-plus turns timestamps into datetimes
         )
+
+
+def _run_in(aliases: Iterable[str]) -> tuple[str, str]:
+    """Run and candidate in the alias that CREATE MODEL gives a version, for one that nobody has labelled yet."""
+    for alias in aliases:
+        found = re.fullmatch(r"run-(\d+(?:-\d+)*)-([a-z].*)", alias)
+        if found:
+            return found[1].replace("-", "_"), found[2].replace("-", "_")
+    return "", ""
 
 
 def version_labels(*, run: str, candidate: str, **facts: object) -> dict[str, str]:

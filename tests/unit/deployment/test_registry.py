@@ -40,6 +40,14 @@ def test_a_version_knows_the_bigquery_model_that_it_was_made_of(cloud: Cloud) ->
     assert found.created.year >= 2024
 
 
+def test_a_version_without_labels_is_known_by_the_alias_of_its_run(cloud: Cloud) -> None:
+    cloud.world.register("r1", aliases=["run-2026-11-21-2-boosted-tree"])
+    cloud.world.register("r2", aliases=["by-hand"])
+    first, second = cloud.registry.versions("deals")
+    assert first.bigquery_model == "vertex-test.bqloop.deals__2026_11_21_2__boosted_tree"
+    assert second.bigquery_model == ""
+
+
 def test_a_promotion_against_a_champion_that_is_gone_is_refused_and_changes_nothing(cloud: Cloud) -> None:
     first, second, third = (cloud.register(name) for name in ("r1", "r2", "r3"))
     cloud.registry.promote("deals", first, expected=None)
