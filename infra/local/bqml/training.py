@@ -1,13 +1,22 @@
-"""CREATE MODEL: from a spec and a table to a Model."""
+"""CREATE MODEL: from a validated spec and a table to a Model."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 import pyarrow as pa
 
-from .model import BqmlUnavailable, Model
+from .bigquery_types import type_name
+from .errors import BqmlError
+from .kmeans import KMeansLearner
+from .model import Model
 from .options import ModelSpec
+from .progress import Progress
+from .statistics import profile_inputs
+from .training_problem import prepare
+from .tuning import tune
+from .unsupervised import train_unsupervised
 
 
 def train(
@@ -18,7 +27,77 @@ def train(
     warm_start: Model | None = None,
     cancel: threading.Event | None = None,
 ) -> Model:
-    """Train. ``data`` holds features and label(s) after TRANSFORM; ``evaluation`` is the second query of the two-query
-    form; ``warm_start`` the model being replaced when the option says so; ``cancel`` stops between iterations.
+    """Train a model. Raises BqmlError; nothing is left behind when it does.
+
+    ``data`` holds features and label after TRANSFORM. ``evaluation`` is the second table of the two-query form (its rows
+    evaluate; the first table's all train). ``warm_start`` is the model being replaced when the option says so. ``cancel``
+    stops between iterations.
     """
-    raise BqmlUnavailable
+    started = _now_ms()
+    if data.num_rows == 0:
+        raise BqmlError("The training query returned no rows.")
+    _unique_names(data)
+    if spec.has("warm_start") and spec.value("warm_start"):
+        if warm_start is None:
+            raise BqmlError("Option WARM_START needs a model of the same name to start from.")
+        _check_warm_start(spec, warm_start)
+    else:
+        warm_start = None
+    if not spec.supervised:
+        return train_unsupervised(spec, data, warm_start, cancel, started)
+    problem = prepare(spec, data, evaluation, warm_start)
+    if spec.tuned:
+        trials, optimal = tune(spec, problem, cancel)
+        best = next(trial for trial in trials if trial.trial_id == optimal)
+        assert best.fit is not None
+        fit = best.fit
+    else:
+        trials, optimal = [], None
+        previous = warm_start.fit if warm_start else None
+        fit = problem.fit(spec, Progress(cancel), previous)
+    statistics, profiles = profile_inputs(problem.data, problem.encoder.features, problem.train)
+    return Model(
+        spec,
+        pa.schema([problem.data.schema.field(name) for name in problem.encoder.features]),
+        problem.data.schema.field(problem.label),
+        problem.encoder,
+        problem.classes,
+        fit,
+        statistics,
+        profiles,
+        started,
+        _now_ms(),
+        trials,
+        optimal,
+    )
+
+
+def _check_warm_start(spec: ModelSpec, model: Model) -> None:
+    if model.model_type != spec.model_type:
+        raise BqmlError(f"Option WARM_START: the existing model is a {model.model_type}, not a {spec.model_type}.")
+    for name in ("category_encoding_method", "fit_intercept", "distance_type", "standardize_features"):
+        if spec.has(name) and spec.value(name) != model.spec.value(name):
+            raise BqmlError(f"Option {name.upper()} must not change with WARM_START.")
+    if isinstance(model.fit.learner, KMeansLearner):
+        clusters = spec.options.get("num_clusters")
+        if clusters is not None and clusters != len(model.fit.learner.centroids):
+            raise BqmlError("Option NUM_CLUSTERS must not change with WARM_START.")
+    if model.trials:
+        raise BqmlError("Option WARM_START cannot start from a model that was trained with NUM_TRIALS.")
+
+
+def _unique_names(data: pa.Table) -> None:
+    seen: set[str] = set()
+    for name in data.schema.names:
+        if name.lower() in seen:
+            raise BqmlError(f"Duplicate column name {name!r} in the training query.")
+        seen.add(name.lower())
+    for column in data.schema:
+        try:
+            type_name(column.type)
+        except TypeError as error:
+            raise BqmlError(f"Column {column.name!r} has a type that BigQuery does not have: {column.type}.") from error
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""The ML.* table functions, grouped by what they tell."""

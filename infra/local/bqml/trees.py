@@ -1,0 +1,167 @@
+"""Boosted trees and random forests: XGBoost with BigQuery ML's defaults.
+
+The base score is fixed at 0.5, as the service has it; XGBoost's own default (the label's mean) gives other models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xgboost
+
+from .design import Floats
+from .encoder import Encoder
+from .errors import BqmlError
+from .options import ModelSpec
+from .progress import Progress, relative_progress
+
+Matrix = npt.NDArray[np.float32]
+SEED = 0
+
+
+@dataclass
+class TreeLearner:
+    """``booster`` with ``outputs`` columns of margins (1 = regression or the log-odds of the first class)."""
+
+    booster: xgboost.Booster
+    outputs: int
+
+    def margins(self, encoder: Encoder, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> Floats:
+        """The raw predictions, (n × outputs)."""
+        return self.margins_of(encoder.matrix(data, rows))
+
+    def margins_of(self, matrix: Matrix) -> Floats:
+        if not len(matrix):
+            return np.empty((0, self.outputs))
+        predicted = self.booster.inplace_predict(matrix, predict_type="margin", strict_shape=True)
+        return np.asarray(predicted, dtype=np.float64).reshape(len(matrix), self.outputs)
+
+    def contributions(self, matrix: Matrix, *, approximate: bool) -> Floats:
+        """Tree SHAP values, (n × outputs × columns + 1); the last column is the baseline."""
+        data = xgboost.DMatrix(matrix)
+        found = self.booster.predict(data, pred_contribs=True, approx_contribs=approximate, strict_shape=True)
+        return np.asarray(found, dtype=np.float64)
+
+    def importance(self, kind: str) -> dict[int, float]:
+        """``weight``, ``gain`` or ``cover`` by column; columns that no tree splits on are missing."""
+        scores = self.booster.get_score(importance_type=kind)
+        return {int(name[1:]): float(np.mean(value)) for name, value in scores.items()}
+
+    def raw(self) -> bytes:
+        return bytes(self.booster.save_raw("ubj"))
+
+    @classmethod
+    def restored(cls, raw: bytes, outputs: int) -> TreeLearner:
+        booster = xgboost.Booster()
+        booster.load_model(bytearray(raw))
+        return cls(booster, outputs)
+
+
+@dataclass(frozen=True)
+class TreeData:
+    """A matrix with its labels; ``classes`` stand in falling order, which XGBoost never needs to know."""
+
+    matrix: Matrix
+    target: npt.NDArray[Any]
+    weights: Floats | None
+
+    def dmatrix(self, *, quantised: bool, classes: int) -> xgboost.DMatrix:
+        label = _xgboost_label(self.target, classes)
+        kind = xgboost.QuantileDMatrix if quantised else xgboost.DMatrix
+        return kind(self.matrix, label=label, weight=self.weights)
+
+
+def _xgboost_label(target: npt.NDArray[Any], classes: int) -> npt.NDArray[np.float32]:
+    """XGBoost's positive class is 1; ours is code 0 (the higher label)."""
+    return (1 - target if classes == 2 else target).astype(np.float32)
+
+
+def train_trees(
+    spec: ModelSpec,
+    train: TreeData,
+    classes: int,
+    evaluation: TreeData | None,
+    progress: Progress,
+) -> TreeLearner:
+    """Train; ``classes`` 0 = regression. With early stop, ends after the first round that takes less than
+    ``min_rel_progress`` off the evaluation loss (off the training loss where nothing evaluates)."""
+    params = parameters(spec, classes)
+    quantised = params["tree_method"] == "hist"
+    train_matrix = train.dmatrix(quantised=quantised, classes=classes)
+    watched = [(train_matrix, "train")]
+    if evaluation is not None:
+        watched.append((evaluation.dmatrix(quantised=False, classes=classes), "eval"))
+    forest = not spec.has("learn_rate")
+    rounds = 1 if forest else spec.value("max_iterations")
+    early = None if forest or not spec.value("early_stop") else float(spec.value("min_rel_progress"))
+    callback = _Watch(params["eval_metric"], float(params["eta"]), early, progress)
+    try:
+        booster = xgboost.train(
+            params, train_matrix, num_boost_round=rounds, evals=watched, verbose_eval=False, callbacks=[callback]
+        )
+    except xgboost.core.XGBoostError as error:
+        raise BqmlError(f"Training failed in XGBoost: {str(error).splitlines()[0]}") from error
+    return TreeLearner(booster, classes if classes > 2 else 1)
+
+
+def parameters(spec: ModelSpec, classes: int) -> dict[str, Any]:
+    """The options in XGBoost's words."""
+    if not classes:
+        objective, metric = "reg:squarederror", "rmse"
+    elif classes == 2:
+        objective, metric = "binary:logistic", "logloss"
+    else:
+        objective, metric = "multi:softprob", "mlogloss"
+    method = {"AUTO": "hist"}.get(spec.value("tree_method"), str(spec.value("tree_method")).lower())
+    params: dict[str, Any] = {
+        "objective": objective,
+        "eval_metric": metric,
+        "base_score": 0.5,
+        "seed": SEED,
+        "tree_method": method,
+        **{xgb: spec.value(option) for option, xgb in _SAME.items()},
+    }
+    params["eta"] = spec.value("learn_rate") if spec.has("learn_rate") else 1.0
+    if classes > 2:
+        params["num_class"] = classes
+    if spec.has("booster_type") and spec.value("booster_type") == "DART":
+        params["booster"] = "dart"
+        params["normalize_type"] = str(spec.value("dart_normalize_type")).lower()
+        params["rate_drop"] = spec.value("dropout")
+    return params
+
+
+_SAME: Mapping[str, str] = {
+    "num_parallel_tree": "num_parallel_tree",
+    "max_tree_depth": "max_depth",
+    "l1_reg": "alpha",
+    "l2_reg": "lambda",
+    "min_tree_child_weight": "min_child_weight",
+    "min_split_loss": "gamma",
+    "subsample": "subsample",
+    "colsample_bytree": "colsample_bytree",
+    "colsample_bylevel": "colsample_bylevel",
+    "colsample_bynode": "colsample_bynode",
+}
+
+
+class _Watch(xgboost.callback.TrainingCallback):
+    """Records each round, stops early, lets a cancelled job end."""
+
+    def __init__(self, metric: str, rate: float, early: float | None, progress: Progress) -> None:
+        super().__init__()
+        self._metric, self._rate, self._early, self._progress = metric, rate, early, progress
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        losses = evals_log["train"][self._metric]
+        eval_losses = evals_log["eval"][self._metric] if "eval" in evals_log else None
+        self._progress.record(losses[-1], eval_losses[-1] if eval_losses else None, self._rate)
+        watched = eval_losses or losses
+        if self._early is None or len(watched) < 2:
+            return False
+        return relative_progress(watched[-2], watched[-1]) < self._early
