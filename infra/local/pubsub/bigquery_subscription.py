@@ -8,8 +8,11 @@ in the dead-letter topic; a table that is missing or a BigQuery that is down hol
 import base64
 import json
 import logging
+import time
+from collections.abc import Iterable
 from typing import Any
 
+import requests
 from google.api_core import exceptions as google_errors
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
@@ -24,6 +27,18 @@ _TIMEOUT = 30.0
 # The consumer tries again by itself, and says so in the subscription's state meanwhile.
 _ONCE = Retry(predicate=lambda _: False)
 _LONGEST_PAUSE = 1.0
+# Rows are gathered for so long between two writes: one write of fifty costs BigQuery hardly more than one of one.
+_GATHER = 0.2
+
+# What says nothing about the rows: no table, no room, nobody there.
+_AWAY = (
+    google_errors.NotFound,
+    google_errors.TooManyRequests,
+    google_errors.ServiceUnavailable,
+    google_errors.RetryError,
+    requests.exceptions.RequestException,
+)
+_IdentifiedRow = tuple[str, dict[str, Any]]
 
 
 class BigQueryConsumer(Consumer):
@@ -42,10 +57,13 @@ class BigQueryConsumer(Consumer):
         )
         self._table: bigquery.Table | None = None
         self._setbacks = 0
+        self._written_at = 0.0
 
     def ready(self) -> bool:
         """Whether the table is there; pauses before it is asked for again."""
         if self._setbacks and self._stopped.wait(min(_LONGEST_PAUSE, 0.05 * 2.0 ** min(self._setbacks, 10))):
+            return False
+        if self._stopped.wait(max(0.0, self._written_at + _GATHER - time.monotonic())):
             return False
         if self._table is None:
             try:
@@ -68,24 +86,35 @@ class BigQueryConsumer(Consumer):
                 rows[delivery.ack_id] = self._row(delivery)
             except ValueError as error:
                 self._broker.fail(self.name, [delivery.ack_id], str(error))
-        if not rows:
-            return
+        self._written_at = time.monotonic()
         ids = {delivery.ack_id: delivery.message.message_id for delivery in deliveries}
+        if rows:
+            self._write({ack_id: (ids[ack_id], row) for ack_id, row in rows.items()})
+
+    def _write(self, rows: dict[str, _IdentifiedRow]) -> None:
+        """Write rows by ack ID and settle each."""
         try:
             errors = self._client.insert_rows_json(
                 self._table_id,
-                list(rows.values()),
-                row_ids=[ids[ack_id] for ack_id in rows],
+                [row for _, row in rows.values()],
+                row_ids=[message_id for message_id, _ in rows.values()],
                 skip_invalid_rows=True,
-                ignore_unknown_values=self._config.drop_unknown_fields,
                 retry=_ONCE,
                 timeout=_TIMEOUT,
             )
-        except Exception as error:  # noqa: BLE001 - not an answer about a row: nothing of it is the messages' fault
+        except _AWAY as error:
             _log.debug("%s could not write to %s: %s", self.name, self._table_id, error)
             self._table = None
             self._setbacks += 1
             self._broker.release(self.name, rows)
+            return
+        except google_errors.GoogleAPICallError as error:
+            # BigQuery refused the request as a whole; by itself each row shows whether it was the one.
+            if len(rows) == 1:
+                self._broker.fail(self.name, rows, str(error))
+                return
+            for ack_id, row in rows.items():
+                self._write({ack_id: row})
             return
         self._setbacks = 0
         refused = {error["index"]: json.dumps(error["errors"]) for error in errors}
@@ -104,7 +133,7 @@ class BigQueryConsumer(Consumer):
         assert self._table is not None  # noqa: S101 - `ready` came first
         message = delivery.message
         if self._config.use_table_schema:
-            row = _fields(message.data, self._table.schema)
+            row = _fields(message.data, self._table.schema, drop_unknown=self._config.drop_unknown_fields)
         else:
             row = {"data": _plain(message.data, self._table.schema)}
         if self._config.write_metadata:
@@ -117,7 +146,7 @@ class BigQueryConsumer(Consumer):
         return row
 
 
-def _fields(data: bytes, schema: list[bigquery.SchemaField]) -> dict[str, Any]:
+def _fields(data: bytes, schema: Iterable[bigquery.SchemaField], *, drop_unknown: bool) -> dict[str, Any]:
     try:
         record = json.loads(data)
     except ValueError as error:
@@ -127,28 +156,37 @@ def _fields(data: bytes, schema: list[bigquery.SchemaField]) -> dict[str, Any]:
     if not isinstance(record, dict):
         # Bad data, not a wrong call: the message fails like one that does not parse.
         raise ValueError("The message is not a JSON object, and the subscription writes by the table's schema.")  # noqa: TRY004
-    return _with_json_columns(record, schema)
+    return _columns(record, schema, "", drop_unknown=drop_unknown)
 
 
-def _with_json_columns(record: dict[str, Any], schema: Any) -> dict[str, Any]:
-    # insertAll takes a JSON column as text; inside the message it is JSON like the rest.
-    fields = {field.name: field for field in schema}
-    row = dict(record)
+def _columns(
+    record: dict[str, Any], schema: Iterable[bigquery.SchemaField], path: str, *, drop_unknown: bool
+) -> dict[str, Any]:
+    """The fields of a JSON object as insertAll takes them: a JSON column as text, records likewise, unknown ones refused."""
+    fields = {field.name.lower(): field for field in schema}
+    row = {}
     for name, value in record.items():
-        field = fields.get(name)
-        if field is None or value is None:
+        field = fields.get(name.lower())
+        if field is None:
+            if drop_unknown:
+                continue
+            raise ValueError(f"no such field: {path}{name}.")
+        row[name] = value
+        if value is None:
             continue
         if field.field_type == "JSON" and not isinstance(value, str):
             row[name] = json.dumps(value)
         elif field.field_type in ("RECORD", "STRUCT"):
-            if isinstance(value, dict):
-                row[name] = _with_json_columns(value, field.fields)
-            elif isinstance(value, list):
-                row[name] = [_with_json_columns(v, field.fields) if isinstance(v, dict) else v for v in value]
+            row[name] = [
+                _columns(v, field.fields, f"{path}{name}.", drop_unknown=drop_unknown) if isinstance(v, dict) else v
+                for v in (value if isinstance(value, list) else [value])
+            ]
+            if not isinstance(value, list):
+                row[name] = row[name][0]
     return row
 
 
-def _plain(data: bytes, schema: list[bigquery.SchemaField]) -> str:
+def _plain(data: bytes, schema: Iterable[bigquery.SchemaField]) -> str:
     column = next((field for field in schema if field.name == "data"), None)
     if column is not None and column.field_type == "BYTES":
         return base64.b64encode(data).decode()
