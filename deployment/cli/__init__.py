@@ -1,0 +1,1 @@
+"""The command `bqloop`: what people and shell scripts use."""

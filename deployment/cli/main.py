@@ -1,0 +1,57 @@
+"""The command line put together: options, commands, and errors as people read them.
+
+Commands only read their arguments, call the loop, and show what came of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from deployment.cli import demo, doctor, evaluation, imports, loop, sql_files
+from deployment.cli.session import OPTIONS
+from etl.errors import BqloopError
+
+app = typer.Typer(
+    name="bqloop",
+    help="Keep a BigQuery ML model fresh, and find duplicate deals with it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(loop.up)
+app.add_typer(imports.app, name="import")
+app.command()(loop.retrain)
+app.command()(loop.status)
+app.command()(loop.history)
+app.command()(loop.cost)
+app.command()(evaluation.evaluate)
+app.command()(loop.score)
+app.command()(doctor.doctor)
+app.add_typer(sql_files.app, name="sql")
+
+
+@app.callback()
+def _options(
+    env: Annotated[
+        str, typer.Option(help="The environment: a file in infra/environments/.", envvar="BQLOOP_ENV")
+    ] = "local",
+    model: Annotated[str, typer.Option(help="The model: a folder in sql/. Default: the environment's first.")] = "",
+) -> None:
+    OPTIONS.env, OPTIONS.model = env, model
+
+
+def main() -> None:
+    """Run the command line; errors meant for people end it with their text and exit code 1."""
+    try:
+        app()
+    except BqloopError as error:
+        OPTIONS.errors.print(f"[bold red]{type(error).__name__}[/]", end=" ")
+        OPTIONS.errors.print(str(error), markup=False, highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
