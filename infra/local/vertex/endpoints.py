@@ -159,8 +159,7 @@ class Endpoints:
             version = find_version(connection, self._names, self._names.parse_model(deployed["model"]))
             model_ref = ModelRef(version["location"], version["model_id"])
             new_id = deployed.get("id") or str(10**18 + secrets.randbelow(9 * 10**18))
-            if new_id in _deployed_ids(endpoint):
-                raise ApiError("ALREADY_EXISTS", f"DeployedModel {new_id} already exists on {endpoint['name']}.")
+            _check_free(endpoint, new_id)
             split_at_deploy(endpoint["trafficSplit"], split, new_id, _deployed_ids(endpoint))
             model = document(find_model(connection, self._names, model_ref))
             request = {
@@ -225,6 +224,7 @@ class Endpoints:
         ref = self._names.parse_endpoint(request["endpoint"])
         endpoint = self._find(connection, ref)
         deployed = request["deployed_model"] | {"createTime": now()}
+        _check_free(endpoint, deployed["id"])  # another deployment may have taken the ID meanwhile
         endpoint["trafficSplit"] = split_at_deploy(
             endpoint["trafficSplit"], request["traffic_split"], deployed["id"], _deployed_ids(endpoint)
         )
@@ -292,3 +292,8 @@ def _deployed_ids(endpoint: dict[str, Any]) -> list[str]:
 def _check_deployed(endpoint: dict[str, Any], deployed_model_id: str) -> None:
     if deployed_model_id not in _deployed_ids(endpoint):
         raise not_found(f"DeployedModel {deployed_model_id!r} is not deployed on {endpoint['name']}.")
+
+
+def _check_free(endpoint: dict[str, Any], deployed_model_id: str) -> None:
+    if deployed_model_id in _deployed_ids(endpoint):
+        raise ApiError("ALREADY_EXISTS", f"DeployedModel {deployed_model_id} already exists on {endpoint['name']}.")

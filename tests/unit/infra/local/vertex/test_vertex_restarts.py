@@ -193,6 +193,22 @@ def test_two_deployments_whose_splits_exclude_each_other_do_not_both_succeed(tmp
     world.server.stop()
 
 
+def test_an_id_that_two_deployments_ask_for_at_once_is_given_to_one(tmp_path: Path) -> None:
+    world = World(tmp_path, operation_seconds=0.2)
+    world.register("m1")
+    endpoint = world.create_endpoint()
+    outcomes = []
+    for operation in [world.deploy(endpoint, "1", {"0": 100}, id="11") for _ in range(2)]:
+        try:
+            outcomes.append(operation.result(timeout=10).deployed_model.id)
+        except GoogleAPICallError as error:
+            outcomes.append(error.message)
+    assert min(outcomes) == "11"
+    assert "already exists" in max(outcomes)
+    assert len(world.clients.endpoints.get_endpoint(name=endpoint).deployed_models) == 1
+    world.server.stop()
+
+
 def test_operations_can_be_listed_and_a_finished_one_forgotten(world: World) -> None:
     endpoint = world.create_endpoint()
     client = world.clients.endpoints
