@@ -3,8 +3,9 @@ Each candidate against the champion on the same draws: candidate minus champion.
 without a champion.
 
 The bounds are one-sided, each at `confidence`: @gate_confidence shared among the candidates (Bonferroni), because the
-best of several is more often lucky than one is. They are order statistics of the replicates, the outer one where it
-falls between two, and NULL where a metric is undefined in more than a twentieth of the replicates.
+best of several is more often lucky than one is. Each is the wider end of the percentile and the basic (reflected)
+bootstrap interval: where rows are few, either alone errs more often than it says (bench/gate.py). Order statistics, the
+outer one where it falls between two; NULL where a metric is undefined in more than a twentieth of the replicates.
 Read by: the gate, `bqloop review`.
 */
 CREATE OR REPLACE TABLE {{ run_table.comparison }} AS
@@ -48,27 +49,37 @@ shared AS (
 
 bounded AS (
   SELECT
-    paired.*,
+    paired.candidate,
+    paired.metric,
+    paired.replicates,
     shared.confidence,
-    GREATEST(CAST(FLOOR((1 - shared.confidence) * (paired.replicates + 1)) AS INT64) - 1, 0) AS outside
+    paired.differences[
+      SAFE_OFFSET(GREATEST(CAST(FLOOR((1 - shared.confidence) * (paired.replicates + 1)) AS INT64) - 1, 0))
+    ] AS low,
+    paired.differences[
+      SAFE_OFFSET(LEAST(CAST(CEIL(shared.confidence * (paired.replicates + 1)) AS INT64) - 1, paired.replicates - 1))
+    ] AS high
   FROM paired
   CROSS JOIN shared
+  WHERE paired.replicates >= 0.95 * @bootstrap_replicates
 )
 
 SELECT
-  bounded.candidate,
-  bounded.metric,
+  paired.candidate,
+  paired.metric,
   candidate.value - champion.value AS difference,
-  IF(
-    bounded.replicates >= 0.95 * @bootstrap_replicates, bounded.differences[SAFE_OFFSET(bounded.outside)], NULL
-  ) AS lower,
-  IF(
-    bounded.replicates >= 0.95 * @bootstrap_replicates,
-    bounded.differences[SAFE_OFFSET(bounded.replicates - 1 - bounded.outside)],
-    NULL
-  ) AS upper,
-  bounded.confidence,
-  bounded.replicates
-FROM bounded
-INNER JOIN measured AS candidate ON bounded.candidate = candidate.name AND bounded.metric = candidate.metric
-INNER JOIN measured AS champion ON bounded.metric = champion.metric AND champion.name = 'champion'
+  LEAST(bounded.low, 2 * (candidate.value - champion.value) - bounded.high) AS lower,
+  GREATEST(bounded.high, 2 * (candidate.value - champion.value) - bounded.low) AS upper,
+  shared.confidence,
+  paired.replicates
+FROM paired
+CROSS JOIN shared
+INNER JOIN measured AS candidate ON paired.candidate = candidate.name AND paired.metric = candidate.metric
+INNER JOIN measured AS champion ON paired.metric = champion.metric AND champion.name = 'champion'
+LEFT JOIN bounded
+  ON
+    paired.candidate = bounded.candidate
+    AND paired.metric = bounded.metric
+    -- NULL is undefined in every engine only this way: not all of them have LEAST give NULL for a NULL.
+    AND candidate.value IS NOT NULL
+    AND champion.value IS NOT NULL
