@@ -14,7 +14,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Callable, Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 _TRUE = pa.array(["1", "true", "yes", "y", "t"])
 _FALSE = pa.array(["0", "false", "no", "n", "f"])
 _QUANTUM = Decimal("1e-9")
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # the usual 28 digits are fewer than NUMERIC has
 _SHOWN = 60
 
 Reasons = dict[int, list[str]]
@@ -145,9 +146,10 @@ def exact_number(text: str) -> Decimal:
         raise ValueError("is not a number") from None
     if not value.is_finite() or "_" in text:
         raise ValueError("is not a number")
-    if value.adjusted() >= 29:
+    rounded = value.quantize(_QUANTUM, context=_EXACT) if value.adjusted() < 30 else value
+    if rounded.adjusted() >= 29:
         raise ValueError("has more than 29 digits before the point, beyond NUMERIC")
-    return value.quantize(_QUANTUM, ROUND_HALF_UP) if value.adjusted() > -10 else Decimal(0)
+    return rounded
 
 
 def numerics(name: str, text: pa.Array, reasons: Reasons) -> pa.Array:
