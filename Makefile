@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
+# Threads that spin while they wait make busy machines crawl.
+export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 
 .PHONY: setup run test test-slow check format bench lock clean

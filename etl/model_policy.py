@@ -32,6 +32,13 @@ class Freshness(_Section):
     max_age_days: float = Field(gt=0)
 
 
+class Concurrency(_Section):
+    """What becomes of a run that is asked for while another of the model goes on; after `stale_hours` that one is given up."""
+
+    second_run: Literal["refuse", "wait"] = "refuse"
+    stale_hours: float = Field(default=24, gt=0)
+
+
 class Check(_Section):
     """A check on incoming data: what a violation does to the run."""
 
@@ -72,6 +79,7 @@ class ModelPolicy(_Section):
         shared: Run tables that say which rows are judged: a champion that is scored in a run reads the run's own.
         checks: Severity by name of a file in `checks/`.
         freshness: When a run is worth it.
+        concurrency: One run at a time.
         candidates: Names of files in `train/`, in the order that breaks ties; empty for all of them.
         gate: The gate's section, validated by `deployment.gate_policy`.
         rollout: Overrides of the environment's rollout.
@@ -96,6 +104,7 @@ class ModelPolicy(_Section):
     shared: tuple[str, ...] = ()
     checks: dict[str, Check] = {}
     freshness: Freshness
+    concurrency: Concurrency = Concurrency()
     candidates: tuple[str, ...] = ()
     gate: dict[str, Any]
     rollout: dict[str, Any] = {}

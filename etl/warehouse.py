@@ -245,6 +245,23 @@ class Warehouse:
         except Exception as error:
             raise self._sorted_out(error, None) from error
 
+    def cancel_jobs(self, run_id: str) -> list[str]:
+        """Cancel the jobs of a run that have not ended; their IDs.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached.
+        """
+        prefix, cancelled = f"bqloop_{run_id}_", []
+        try:
+            for state in ("pending", "running"):
+                for job in self.client.list_jobs(state_filter=state, retry=_retry(), timeout=_IDLE):
+                    if job.job_id.startswith(prefix):
+                        self.client.cancel_job(job.job_id, location=self.settings.location, retry=_retry())
+                        cancelled.append(job.job_id)
+        except Exception as error:
+            raise self._sorted_out(error, None) from error
+        return cancelled
+
     def rows(self, full_name: str) -> list[dict[str, Any]]:
         """All rows of a small table.
 

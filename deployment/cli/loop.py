@@ -157,7 +157,7 @@ def status(as_json: AsJson = False) -> None:
         OPTIONS.console.print(table)
         broken = [row["run_id"] for row in rows if row["state"] == "FAILED"]
         if broken:
-            OPTIONS.console.print(f"Failed: {broken[0]}. Mend the cause, then train anew with: bqloop retrain --force")
+            OPTIONS.console.print(f"Failed: {broken[0]}. Mend the cause, then: bqloop runs replay {broken[0]}")
 
 
 def history(as_json: AsJson = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from deployment.registry import Registry
-
 from deployment.stages.run import Champion
 from etl.errors import StateError
 from etl.ledger import Ledger

@@ -9,21 +9,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import structlog
-from deployment.stages.deploy import deploy
 
 from deployment.publisher import Publisher
 from deployment.stages.check import check
 from deployment.stages.decide import decide
+from deployment.stages.deploy import deploy
 from deployment.stages.evaluate import evaluate
 from deployment.stages.features import features
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Outcome, Run
 from deployment.stages.score import score
 from deployment.stages.train import train
-from etl.errors import BqloopError
+from etl.errors import BqloopError, StateError
 from etl.ledger import Event
 
 STAGES: Mapping[str, Callable[[Run], Outcome]] = {
@@ -50,6 +51,9 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
     """
     message = run.message
     told = log.bind(run_id=message.run_id, stage=message.stage, model=message.model, attempt=message.attempt)
+    if any(e.status == "CANCELLED" for e in run.events):
+        told.info("the run was cancelled")
+        return None
     ended = [e for e in run.events if e.stage == message.stage and e.status in {"SUCCEEDED", "SKIPPED"}]
     if ended:
         _announce(message, ended[-1], publisher)
@@ -92,6 +96,50 @@ def record_failure(run: Run, reason: str) -> Event:
     event = _event(run.message, "FAILED", {"reason": reason, "run_state": "FAILED"})
     run.ledger.append(event, usage=run.usage)
     return event
+
+
+def cancel_run(run: Run, reason: str) -> list[str]:
+    """End a run for good: no stage of it does anything any more, and its jobs are cancelled.
+
+    Returns:
+        IDs of the BigQuery jobs that were cancelled.
+    """
+    run.ledger.append(_event(run.message, "CANCELLED", {"reason": reason, "run_state": "CANCELLED"}))
+    return run.warehouse.cancel_jobs(run.message.run_id)
+
+
+def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = "") -> StageMessage:
+    """The message that makes a run carry on where it stopped.
+
+    Args:
+        events: The run's events, oldest first; not empty.
+        model: Its model.
+        from_stage: The stage to begin at. One that has ended only announces its successor again.
+
+    Raises:
+        StateError: The run has ended, or was cancelled.
+    """
+    last = events[-1]
+    if last.status == "CANCELLED":
+        raise StateError(f"{last.run_id} was cancelled; ask for a new run with: bqloop retrain")
+    stage = from_stage or last.stage
+    ended = last.status in {"SUCCEEDED", "SKIPPED"}
+    if ended and not from_stage:
+        following = last.details.get("next")
+        if following is None:
+            raise StateError(f"{last.run_id} has ended: {last.details.get('reason')}")
+        stage = following["stage"]
+    failures = max((e.attempt for e in events if e.stage == stage and e.status == "FAILED"), default=0)
+    options: dict[str, Any] = next(
+        (e.details["next"]["options"] for e in events if (e.details.get("next") or {}).get("stage") == stage), {}
+    )
+    return StageMessage(
+        model=model,
+        run_id=last.run_id,
+        stage=stage,
+        as_of=last.as_of,
+        options={**options, "attempt": failures + 1},
+    )
 
 
 def _fail(run: Run, error: BqloopError, told: structlog.stdlib.BoundLogger) -> Event:

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS {{ ledger.events }} (
   stage STRING NOT NULL OPTIONS (
     description = 'check, features, train, evaluate, decide, deploy, rollout, score, monitor'
   ),
-  status STRING NOT NULL OPTIONS (description = 'STARTED, SUCCEEDED, SKIPPED, FAILED'),
+  status STRING NOT NULL OPTIONS (description = 'STARTED, SUCCEEDED, SKIPPED, FAILED, CANCELLED'),
   attempt INT64 NOT NULL OPTIONS (description = '1 and up; a replay of a failed stage is the next attempt'),
   recorded_at TIMESTAMP NOT NULL OPTIONS (description = 'when the event was recorded'),
   as_of TIMESTAMP OPTIONS (description = 'the instant as of which the run sees the data'),

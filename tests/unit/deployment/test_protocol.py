@@ -14,7 +14,7 @@ import pytest
 from deployment.stages import protocol
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Outcome
-from etl.errors import StatementError, StillRunning
+from etl.errors import StateError, StatementError, StillRunning
 from etl.ledger import Event
 from etl.warehouse import Usage
 
@@ -170,3 +170,40 @@ def replace_options(message: StageMessage, **options: Any) -> StageMessage:
 def test_events_of_different_attempts_are_different_events() -> None:
     first = Event("r", "train", "FAILED", 1, MESSAGE.as_of, {})
     assert first.event_id != replace(first, attempt=2).event_id
+
+
+def test_a_cancelled_run_does_nothing_any_more(world: World) -> None:
+    world.ledger.append(Event(MESSAGE.run_id, "check", "CANCELLED", 1, MESSAGE.as_of, {}))
+    assert world.deliver(succeed) is None
+    assert world.worked == 0
+    assert world.publisher.published == []
+
+
+def ended(stage: str, following: str | None, **options: Any) -> Event:
+    details = {"reason": "done", "next": {"stage": following, "options": options} if following else None}
+    return Event(MESSAGE.run_id, stage, "SUCCEEDED", 1, MESSAGE.as_of, details)
+
+
+def test_a_replay_tries_the_failed_stage_again_with_the_options_it_had() -> None:
+    events = [
+        ended("check", "features", hint=3),
+        Event(MESSAGE.run_id, "features", "FAILED", 2, MESSAGE.as_of, {"reason": "no"}),
+    ]
+    replay = protocol.message_to_replay(events, model="deals")
+    assert (replay.stage, replay.options) == ("features", {"hint": 3, "attempt": 3})
+
+
+def test_a_replay_of_a_run_whose_successor_was_never_heard_announces_it() -> None:
+    replay = protocol.message_to_replay([ended("check", "features")], model="deals")
+    assert (replay.stage, replay.attempt) == ("features", 1)
+
+
+def test_a_replay_can_begin_at_an_earlier_stage() -> None:
+    events = [ended("check", "features"), ended("features", "train")]
+    assert protocol.message_to_replay(events, model="deals", from_stage="check").stage == "check"
+
+
+@pytest.mark.parametrize("last", [ended("decide", None), Event("r", "train", "CANCELLED", 1, MESSAGE.as_of, {})])
+def test_a_run_that_is_over_cannot_be_replayed(last: Event) -> None:
+    with pytest.raises(StateError):
+        protocol.message_to_replay([last], model="deals")
