@@ -25,5 +25,5 @@ round_{{ round }} AS (
     ON link.neighbour = near.member
   GROUP BY link.member
 ){{ ',' if not loop.last }}
-{% endfor %}
+  {% endfor %}
 {%- endmacro %}

@@ -3,7 +3,7 @@
   must not change with the day's exchange rate, and a currency that is not listed counts as it stands.
 #}
 {% macro in_dollars(amount, currency) -%}
-CAST(NULLIF({{ amount }}, 0) AS FLOAT64) * CASE {{ currency }}
+  CAST(NULLIF({{ amount }}, 0) AS FLOAT64) * CASE {{ currency }}
   WHEN 'EUR' THEN 1.1
   WHEN 'GBP' THEN 1.28
   WHEN 'CHF' THEN 1.12

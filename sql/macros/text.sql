@@ -24,20 +24,20 @@ TRIM(REGEXP_REPLACE(
 
 {# Lower case without accents; full-width and ligature forms become plain ones. #}
 {% macro plain(text) -%}
-REGEXP_REPLACE(NORMALIZE_AND_CASEFOLD({{ text }}, NFKD), r'\p{M}+', '')
+  REGEXP_REPLACE(NORMALIZE_AND_CASEFOLD({{ text }}, NFKD), r'\p{M}+', '')
 {%- endmacro %}
 
 {# Letters and digits alone, so that "DCR-HC 52/B" and "dcrhc52b" are equal. #}
 {% macro squash(text) -%}
-REGEXP_REPLACE({{ plain(text) }}, r'[^\p{L}\p{N}]+', '')
+  REGEXP_REPLACE({{ plain(text) }}, r'[^\p{L}\p{N}]+', '')
 {%- endmacro %}
 
 {# Units that a number belongs to; what they have in common is that "16 gb" and "16gb" are both written. #}
 {% macro units() -%}
-kb|mb|gb|tb|hz|khz|mhz|ghz|w|kw|watt|watts|v|volt|ma|mah|wh|mp|px|k|mm|cm|m|km|in|inch|inches|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|ltr|litre|liter|gal|qt|cu|db|btu|rpm|fps|x|pk|pack|pcs|pc|ct|count|user|users|port|ports|bit|channel|ch|dpi|ppm|zoll|stk|stuck|er
+  p|kb|mb|gb|tb|hz|khz|mhz|ghz|w|kw|watt|watts|v|volt|ma|mah|wh|mp|px|k|mm|cm|m|km|in|inch|inches|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|ltr|litre|liter|gal|qt|cu|db|btu|rpm|fps|x|pk|pack|pcs|pc|ct|count|user|users|port|ports|bit|channel|ch|dpi|ppm|zoll|stk|stuck|er
 {%- endmacro %}
 
 {# Whether a word holds a digit: a size, a version, a quantity or a part of a model number. #}
 {% macro has_digit(word) -%}
-REGEXP_CONTAINS({{ word }}, r'[0-9]')
+  REGEXP_CONTAINS({{ word }}, r'[0-9]')
 {%- endmacro %}

@@ -21,7 +21,7 @@ WITH met AS (
       mine.field = other.field
       AND mine.token = other.token
       AND mine.deal_key != other.deal_key
-      AND other.seen_on <= mine.seen_on
+      AND mine.seen_on >= other.seen_on
       AND ABS(mine.place - other.place) <= @block_size
   GROUP BY mine.deal_key, other.deal_key, is_within
 ),
@@ -47,9 +47,17 @@ best AS (
 )
 
 SELECT DISTINCT
-  IF(mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id), mine.deal_key, other.deal_key)
+  IF(
+    mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id),
+    mine.deal_key,
+    other.deal_key
+  )
     AS left_key,
-  IF(mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id), other.deal_key, mine.deal_key)
+  IF(
+    mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id),
+    other.deal_key,
+    mine.deal_key
+  )
     AS right_key
 FROM best
 INNER JOIN {{ run_table.clean_deals }} AS mine

@@ -26,7 +26,8 @@ SELECT
   {{ text.normalise("SUBSTR(COALESCE(description, ''), 1, 1000)") }} AS description,
   NULLIF({{ text.normalise('brand') }}, '') AS brand,
   NULLIF({{ text.squash('model_number') }}, '') AS model_number,
-  {{ text.squash("CONCAT(title, ' ', COALESCE(model_number, ''), ' ', SUBSTR(COALESCE(description, ''), 1, 1000))") }} AS squashed_text,
+  {{ text.squash("CONCAT(title, ' ', COALESCE(model_number, ''), ' ', SUBSTR(COALESCE(description, ''), 1, 1000))") }}
+    AS squashed_text,
   {{ text.plain("CONCAT(title, ' ', COALESCE(model_number, ''))") }} AS plain_title,
   NULLIF({{ text.normalise('category') }}, '') AS category,
   NULLIF({{ text.normalise('merchant') }}, '') AS merchant,

@@ -17,7 +17,7 @@ WITH rarest AS (
     idf
   FROM {{ run_table.deal_weights }}
   WHERE deals <= @block_size AND (in_title OR is_number)
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY deal_key, field ORDER BY idf DESC, token) <= @keys_per_field
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY deal_key, field ORDER BY idf DESC, token ASC) <= @keys_per_field
 )
 
 SELECT

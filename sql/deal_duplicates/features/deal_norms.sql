@@ -11,6 +11,7 @@ SELECT
   COUNTIF(field = 'word' AND in_title) AS title_words,
   COUNTIF(field = 'word' AND in_title AND is_number) AS numbers,
   SUM(IF(field = 'word' AND in_title, idf, 0)) AS title_sum,
+  SUM(IF(field = 'word', idf, 0)) AS text_sum,
   SUM(IF(field = 'word', idf * idf, 0)) AS text_square,
   SUM(IF(field = 'word' AND in_title, idf * idf, 0)) AS title_square,
   SUM(IF(field = 'pair', idf * idf, 0)) AS pair_square,

@@ -1,9 +1,11 @@
 {% import 'macros/text.sql' as text %}
 /*
-  What each deal is made of. One row per deal, field and token; three fields:
+  What each deal is made of. One row per deal, field and token; four fields:
     word   words of title, brand, model number and description; `in_title` says where from
     pair   two words that follow one another in the title
     gram   three characters that follow one another in the title
+    code   what looks like a maker's own number: letters, digits and dashes with a digit among them that are no plain
+           quantity ("DCR-HC52", "mq8n2b", "010-10723-03"), squashed
   Each token counts once a deal: offers repeat words for search engines, not for meaning.
 
   Reads clean_deals. Read by token_stats, deal_weights and, through them, by blocking and the pair features.
@@ -33,9 +35,17 @@ SELECT
   LOGICAL_OR(in_title) AS in_title,
   {{ text.has_digit('word') }} AS is_number
 FROM (
-  SELECT deal_key, word, TRUE AS in_title FROM title_words
+  SELECT
+    deal_key,
+    word,
+    TRUE AS in_title
+  FROM title_words
   UNION ALL
-  SELECT deal_key, word, FALSE AS in_title FROM other_words
+  SELECT
+    deal_key,
+    word,
+    FALSE AS in_title
+  FROM other_words
 )
 WHERE word != ''
 GROUP BY deal_key, word
@@ -56,3 +66,18 @@ SELECT DISTINCT
   TRUE AS in_title,
   FALSE AS is_number
 FROM {{ run_table.clean_deals }}, UNNEST(GENERATE_ARRAY(1, LENGTH(title) - 2)) AS place
+UNION ALL
+SELECT DISTINCT
+  deal_key,
+  'code' AS field,
+  REGEXP_REPLACE(run, r'[._-]+', '') AS token,
+  TRUE AS in_title,
+  FALSE AS is_number
+FROM {{ run_table.clean_deals }}, UNNEST(REGEXP_EXTRACT_ALL(plain_title, r'[\p{L}\p{N}][\p{L}\p{N}._-]*')) AS run
+WHERE
+  LENGTH(REGEXP_REPLACE(run, r'[._-]+', '')) BETWEEN 4 AND 30
+  AND {{ text.has_digit('run') }}
+  AND (
+    NOT REGEXP_CONTAINS(run, r'^[0-9._x-]*({{ text.units() }})?[._-]*$')
+    OR REGEXP_CONTAINS(run, r'^([._-]*[0-9]){6,}[._-]*$')
+  )

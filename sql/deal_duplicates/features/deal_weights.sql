@@ -17,6 +17,9 @@ SELECT
   COALESCE(seen.deals, 1) AS deals,
   LN(1 + corpus.deals / COALESCE(seen.deals, 1)) / LN(1 + corpus.deals) AS idf
 FROM {{ run_table.deal_tokens }} AS held
-CROSS JOIN (SELECT deals FROM {{ run_table.token_stats }} WHERE field = '') AS corpus
+CROSS JOIN (
+  SELECT deals FROM {{ run_table.token_stats }}
+  WHERE field = ''
+) AS corpus
 LEFT JOIN {{ run_table.token_stats }} AS seen
   ON held.field = seen.field AND held.token = seen.token

@@ -10,7 +10,7 @@ CREATE OR REPLACE TABLE {{ run_table.entity_groups }} AS
 WITH alike AS (
   SELECT
     member,
-    neighbour,
+    neighbour
   FROM {{ run_table.verdict_links }}
   WHERE is_duplicate
 ),
@@ -19,5 +19,5 @@ WITH alike AS (
 
 SELECT
   member AS deal_key,
-  label AS entity_group,
+  label AS entity_group
 FROM round_6

@@ -16,7 +16,7 @@ WITH placed AS (
     verdict.split AS given_split,
     entity.entity_group,
     {{ split.of_group('left_side.split_group') }} AS left_split,
-    {{ split.of_group('right_side.split_group') }} AS right_split,
+    {{ split.of_group('right_side.split_group') }} AS right_split
   FROM {{ run_table.verdicts }} AS verdict
   INNER JOIN {{ run_table.entity_groups }} AS entity
     ON verdict.left_key = entity.deal_key
@@ -31,6 +31,6 @@ SELECT
   right_key,
   is_duplicate,
   entity_group,
-  COALESCE(given_split, left_split) AS split,
+  COALESCE(given_split, left_split) AS split
 FROM placed
 WHERE given_split IS NOT NULL OR left_split = right_split

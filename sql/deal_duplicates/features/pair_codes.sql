@@ -2,33 +2,52 @@
 /*
   How the model numbers of the two deals of a pair agree. One row per pair with a code on either side.
 
-  Reads compared_pairs, deal_codes, clean_deals. Read by pair_features.
+  A code is found where the other side's squashed text holds it, however it is spaced or dashed there.
+
+  Reads compared_pairs, deal_weights, clean_deals. Read by pair_signals.
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_codes }} AS
-WITH found AS (
+WITH codes AS (
   SELECT
-    pair.left_key,
-    pair.right_key,
-    LENGTH(mine.code) AS size,
-    STRPOS(other.squashed_text, mine.code) > 0 AS is_found,
-    TRUE AS is_left
-  FROM {{ run_table.compared_pairs }} AS pair
-  INNER JOIN {{ run_table.deal_codes }} AS mine
-    ON pair.left_key = mine.deal_key
-  INNER JOIN {{ run_table.clean_deals }} AS other
-    ON pair.right_key = other.deal_key
-  UNION ALL
+    deal_key,
+    token AS code,
+    idf
+  FROM {{ run_table.deal_weights }}
+  WHERE field = 'code'
+),
+
+sought AS (
+  {% for mine, other in [('left_key', 'right_key'), ('right_key', 'left_key')] %}
+    SELECT
+      pair.left_key,
+      pair.right_key,
+      '{{ mine }}' AS side,
+      codes.idf,
+      LENGTH(codes.code) AS size,
+      STRPOS(deal.squashed_text, codes.code) > 0 AS is_found
+    FROM {{ run_table.compared_pairs }} AS pair
+    INNER JOIN codes
+      ON pair.{{ mine }} = codes.deal_key
+    INNER JOIN {{ run_table.clean_deals }} AS deal
+      ON pair.{{ other }} = deal.deal_key
+        {{ 'UNION ALL' if not loop.last }}
+  {% endfor %}
+),
+
+counted AS (
   SELECT
-    pair.left_key,
-    pair.right_key,
-    LENGTH(mine.code) AS size,
-    STRPOS(other.squashed_text, mine.code) > 0 AS is_found,
-    FALSE AS is_left
-  FROM {{ run_table.compared_pairs }} AS pair
-  INNER JOIN {{ run_table.deal_codes }} AS mine
-    ON pair.right_key = mine.deal_key
-  INNER JOIN {{ run_table.clean_deals }} AS other
-    ON pair.left_key = other.deal_key
+    left_key,
+    right_key,
+    COUNTIF(is_found) AS found,
+    COUNTIF(side = 'left_key' AND NOT is_found) AS left_missing,
+    COUNTIF(side = 'right_key' AND NOT is_found) AS right_missing,
+    MAX(IF(is_found, size, 0)) AS longest_found,
+    MAX(IF(is_found, 0, size)) AS longest_missing,
+    MAX(IF(is_found, idf, 0)) AS rarest_found,
+    MAX(IF(side = 'left_key' AND NOT is_found, idf, 0)) AS rarest_left_missing,
+    MAX(IF(side = 'right_key' AND NOT is_found, idf, 0)) AS rarest_right_missing
+  FROM sought
+  GROUP BY left_key, right_key
 ),
 
 nearest AS (
@@ -37,25 +56,11 @@ nearest AS (
     pair.right_key,
     MAX({{ similarity.edit('mine.code', 'other.code', 30) }}) AS likeness
   FROM {{ run_table.compared_pairs }} AS pair
-  INNER JOIN {{ run_table.deal_codes }} AS mine
+  INNER JOIN codes AS mine
     ON pair.left_key = mine.deal_key
-  INNER JOIN {{ run_table.deal_codes }} AS other
+  INNER JOIN codes AS other
     ON pair.right_key = other.deal_key
   GROUP BY pair.left_key, pair.right_key
-),
-
-counted AS (
-  SELECT
-    left_key,
-    right_key,
-    COUNTIF(is_left) AS left_codes,
-    COUNTIF(NOT is_left) AS right_codes,
-    COUNTIF(is_left AND is_found) AS left_found,
-    COUNTIF(NOT is_left AND is_found) AS right_found,
-    MAX(IF(is_found, size, 0)) AS longest_found,
-    MAX(IF(is_found, 0, size)) AS longest_missing
-  FROM found
-  GROUP BY left_key, right_key
 )
 
 SELECT

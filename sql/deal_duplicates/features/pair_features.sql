@@ -1,8 +1,18 @@
 {% import 'macros/context.sql' as context %}
+{% set scores = {
+  'likeness': 'title_cosine + text_cosine + pair_cosine + gram_cosine',
+  'rareness': 'rarest_shared_anywhere - rarest_alone_lesser - rarest_alone_greater',
+  'found': 'titles_found',
+  'spelling': 'title_edit',
+  'code': 'longest_code_found * rarest_code_found',
+  'amount': 'price_ratio',
+} %}
 /*
-  All features of a pair: its own signals and how it stands among its rivals. One row per pair.
+  All features of a pair: its own signals and how it stands among its rivals, by several unlearned scores. One row per pair.
 
-  Rivals are ranked by an unlearned likeness, so that ranks mean the same for every model and every run.
+  For each score: the better and the worse of its ranks on the two sides, and how far it is ahead of or behind the best
+  rival on either side. Sources list a thing once, as a rule: where a deal has a better candidate, the others are
+  look-alikes. Unlearned scores mean the same for every model and every run.
 
   Reads pair_signals. Read by training_features, validation_set, test_set, predict/ and the prediction service.
 */
@@ -10,30 +20,38 @@ CREATE OR REPLACE TABLE {{ run_table.pair_features }} AS
 WITH scored AS (
   SELECT
     *,
-    title_cosine + text_cosine + pair_cosine + gram_cosine AS likeness,
-    rarest_shared_anywhere - rarest_left_only - rarest_right_only AS rareness,
-    left_title_found + right_title_found AS found,
-    title_edit AS spelling
+  {% for score, expression in scores.items() %}
+    {{ expression }} AS {{ score }}{{ ',' if not loop.last }}
+  {% endfor %}
   FROM {{ run_table.pair_signals }}
 ),
 
 ranked AS (
   SELECT
     *,
-    {% for score in ['likeness', 'rareness', 'found', 'spelling'] %}
+  {% for score in scores %}
     {{ context.rank('left', score) }} AS left_{{ score }}_rank,
     {{ context.rank('right', score) }} AS right_{{ score }}_rank,
     {{ context.margin('left', score) }} AS left_{{ score }}_margin,
-    {{ context.margin('right', score) }} AS right_{{ score }}_margin,
-    {% endfor %}
+    {{ context.margin('right', score) }} AS right_{{ score }}_margin{{ ',' if not loop.last }}
+  {% endfor %}
   FROM scored
 )
 
 SELECT
-  * EXCEPT (likeness, rareness, found, spelling),
-  -- Each is the other's best: with shops that list a thing once, hardly ever an accident.
-  {% for score in ['likeness', 'rareness', 'found', 'spelling'] %}
-  LEAST(left_{{ score }}_margin, right_{{ score }}_margin) AS {{ score }}_margin,
-  CAST(left_{{ score }}_rank = 1 AND right_{{ score }}_rank = 1 AS INT64) AS {{ score }}_mutual_best,
-  {% endfor %}
+  * EXCEPT (
+    {% for score in scores %}
+      {{ score }},
+      left_{{ score }}_rank,
+      right_{{ score }}_rank,
+      left_{{ score }}_margin,
+      right_{{ score }}_margin{{ ',' if not loop.last }}
+    {% endfor %}
+  ),
+{% for score in scores %}
+  LEAST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_better,
+  GREATEST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_worse,
+  LEAST(left_{{ score }}_margin, right_{{ score }}_margin) AS {{ score }}_margin_lesser,
+  GREATEST(left_{{ score }}_margin, right_{{ score }}_margin) AS {{ score }}_margin_greater{{ ',' if not loop.last }}
+{% endfor %}
 FROM ranked

@@ -14,6 +14,12 @@ WITH from_left AS (
     SUM(IF(mine.field = 'word' AND other.in_title AND mine.in_title, mine.idf * mine.idf, 0)) AS title_dot,
     SUM(IF(mine.field = 'word' AND other.in_title AND mine.in_title, mine.idf, 0)) AS title_shared,
     SUM(IF(mine.field = 'word' AND other.in_title IS NOT NULL, mine.idf * mine.idf, 0)) AS text_dot,
+    SUM(IF(mine.field = 'word' AND other.in_title IS NOT NULL, mine.idf, 0)) AS text_shared,
+    COUNTIF(mine.field = 'word' AND mine.in_title AND other.in_title) AS words_shared,
+    SUM(IF(mine.field = 'word' AND mine.in_title AND mine.is_number AND other.in_title, mine.idf, 0))
+      AS number_weight_shared,
+    SUM(IF(mine.field = 'word' AND mine.in_title AND mine.is_number AND other.in_title IS NULL, mine.idf, 0))
+      AS number_weight_left_only,
     SUM(IF(mine.field = 'word' AND mine.in_title AND other.in_title IS NOT NULL, mine.idf, 0)) AS left_title_found,
     SUM(IF(mine.field = 'word' AND other.in_title, mine.idf, 0)) AS right_title_found,
     SUM(IF(mine.field = 'pair' AND other.in_title, mine.idf * mine.idf, 0)) AS pair_dot,
@@ -37,7 +43,8 @@ from_right AS (
     pair.left_key,
     pair.right_key,
     MAX(mine.idf) AS rarest_right_only,
-    COUNTIF(mine.is_number) AS numbers_right_only
+    COUNTIF(mine.is_number) AS numbers_right_only,
+    SUM(IF(mine.is_number, mine.idf, 0)) AS number_weight_right_only
   FROM {{ run_table.compared_pairs }} AS pair
   INNER JOIN {{ run_table.deal_weights }} AS mine
     ON pair.right_key = mine.deal_key AND mine.field = 'word' AND mine.in_title
@@ -50,7 +57,8 @@ from_right AS (
 SELECT
   from_left.*,
   COALESCE(from_right.rarest_right_only, 0) AS rarest_right_only,
-  COALESCE(from_right.numbers_right_only, 0) AS numbers_right_only
+  COALESCE(from_right.numbers_right_only, 0) AS numbers_right_only,
+  COALESCE(from_right.number_weight_right_only, 0) AS number_weight_right_only
 FROM from_left
 LEFT JOIN from_right
   ON from_left.left_key = from_right.left_key AND from_left.right_key = from_right.right_key

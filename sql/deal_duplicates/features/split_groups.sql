@@ -13,5 +13,5 @@ WITH {{ components.spread(run_table.verdict_links, 'member', 3) }}
 
 SELECT
   member AS deal_key,
-  label AS split_group,
+  label AS split_group
 FROM round_3

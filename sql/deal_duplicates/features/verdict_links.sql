@@ -7,17 +7,17 @@ CREATE OR REPLACE TABLE {{ run_table.verdict_links }} AS
 SELECT
   left_key AS member,
   right_key AS neighbour,
-  is_duplicate,
+  is_duplicate
 FROM {{ run_table.verdicts }}
 UNION ALL
 SELECT
   right_key AS member,
   left_key AS neighbour,
-  is_duplicate,
+  is_duplicate
 FROM {{ run_table.verdicts }}
 UNION ALL
 SELECT DISTINCT
   member,
   member AS neighbour,
-  TRUE AS is_duplicate,
+  TRUE AS is_duplicate
 FROM {{ run_table.verdicts }}, UNNEST([left_key, right_key]) AS member

@@ -17,8 +17,10 @@ WITH directed AS (
 
 pairs AS (
   SELECT
-    FARM_FINGERPRINT(IF(in_order, CONCAT(left_source, '\n', left_id), CONCAT(right_source, '\n', right_id))) AS left_key,
-    FARM_FINGERPRINT(IF(in_order, CONCAT(right_source, '\n', right_id), CONCAT(left_source, '\n', left_id))) AS right_key,
+    FARM_FINGERPRINT(IF(in_order, CONCAT(left_source, '\n', left_id), CONCAT(right_source, '\n', right_id)))
+      AS left_key,
+    FARM_FINGERPRINT(IF(in_order, CONCAT(right_source, '\n', right_id), CONCAT(left_source, '\n', left_id)))
+      AS right_key,
     is_duplicate,
     split,
     origin,
@@ -42,6 +44,6 @@ QUALIFY ROW_NUMBER() OVER (
   ORDER BY
     pairs.ingested_at DESC,
     CASE pairs.origin WHEN 'review' THEN 0 WHEN 'feedback' THEN 1 ELSE 2 END,
-    pairs.is_duplicate,
-    pairs.split
+    pairs.is_duplicate ASC,
+    pairs.split ASC
 ) = 1

@@ -11,7 +11,7 @@ WITH pairs AS (
     LEAST(CONCAT(left_source, '\n', left_id), CONCAT(right_source, '\n', right_id)) AS one,
     GREATEST(CONCAT(left_source, '\n', left_id), CONCAT(right_source, '\n', right_id)) AS other,
     is_duplicate,
-    ingested_at,
+    ingested_at
   FROM {{ table.labels }}
   WHERE ingested_at <= @as_of
 ),
@@ -20,7 +20,7 @@ latest AS (
   SELECT *
   FROM pairs
   WHERE TRUE
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY one, other ORDER BY ingested_at DESC, is_duplicate) = 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY one, other ORDER BY ingested_at DESC, is_duplicate ASC) = 1
 ),
 
 known AS (
@@ -29,14 +29,14 @@ known AS (
     COUNTIF(is_duplicate) AS positives,
     COUNTIF(NOT is_duplicate) AS negatives,
     COUNTIF(@since IS NULL OR ingested_at > @since) AS new_labels,
-    MAX(ingested_at) AS newest_label,
+    MAX(ingested_at) AS newest_label
   FROM latest
 ),
 
 came AS (
   SELECT
     COUNTIF(@since IS NULL OR ingested_at > @since) AS new_rows,
-    MAX(ingested_at) AS newest_row,
+    MAX(ingested_at) AS newest_row
   FROM {{ table.raw_deals }}
   WHERE ingested_at <= @as_of
 )
@@ -48,6 +48,6 @@ SELECT
   known.positives,
   known.negatives,
   came.newest_row,
-  known.newest_label,
+  known.newest_label
 FROM came
 CROSS JOIN known

@@ -9,14 +9,14 @@ WITH ties AS (
   SELECT
     left_key AS member,
     right_key AS neighbour,
-    probability,
+    probability
   FROM {{ run_table.pair_probabilities }}
   WHERE probability >= @threshold
   UNION ALL
   SELECT
     right_key AS member,
     left_key AS neighbour,
-    probability,
+    probability
   FROM {{ run_table.pair_probabilities }}
   WHERE probability >= @threshold
 ),
@@ -24,7 +24,7 @@ WITH ties AS (
 contradicted AS (
   SELECT DISTINCT
     IF(one.probability < two.probability, one.member, two.member) AS member,
-    IF(one.probability < two.probability, one.neighbour, two.neighbour) AS neighbour,
+    IF(one.probability < two.probability, one.neighbour, two.neighbour) AS neighbour
   FROM {{ run_table.pair_probabilities }} AS unlike
   INNER JOIN ties AS one
     ON unlike.left_key = one.member
@@ -49,7 +49,7 @@ SELECT
   kept.member,
   kept.neighbour,
   kept.probability,
-  CONCAT(CAST(deal.seen_on AS STRING), ' ', deal.source, ' ', deal.deal_id) AS name,
+  CONCAT(CAST(deal.seen_on AS STRING), ' ', deal.source, ' ', deal.deal_id) AS name
 FROM kept
 INNER JOIN {{ run_table.clean_deals }} AS deal
   ON kept.member = deal.deal_key
@@ -58,7 +58,7 @@ SELECT DISTINCT
   kept.member,
   kept.member AS neighbour,
   1.0 AS probability,
-  CONCAT(CAST(deal.seen_on AS STRING), ' ', deal.source, ' ', deal.deal_id) AS name,
+  CONCAT(CAST(deal.seen_on AS STRING), ' ', deal.source, ' ', deal.deal_id) AS name
 FROM kept
 INNER JOIN {{ run_table.clean_deals }} AS deal
   ON kept.member = deal.deal_key

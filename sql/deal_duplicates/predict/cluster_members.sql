@@ -10,7 +10,7 @@ CLUSTER BY cluster_id AS
 WITH surest AS (
   SELECT
     link.member,
-    MAX(link.probability) AS probability,
+    MAX(link.probability) AS probability
   FROM {{ run_table.cluster_links }} AS link
   INNER JOIN {{ run_table.clusters }} AS one
     ON link.member = one.deal_key
@@ -33,9 +33,9 @@ members AS (
         deal.price IS NULL,
         LENGTH(deal.squashed_text) DESC,
         deal.seen_on,
-        deal.source,
-        deal.deal_id
-    ) AS canonical,
+        deal.source ASC,
+        deal.deal_id ASC
+    ) AS canonical
   FROM {{ run_table.clusters }} AS cluster
   INNER JOIN {{ run_table.clean_deals }} AS deal
     ON cluster.deal_key = deal.deal_key
@@ -52,6 +52,6 @@ SELECT
   deals,
   probability,
   @run_id AS run_id,
-  @as_of AS as_of,
+  @as_of AS as_of
 FROM members
 WHERE deals > 1

@@ -12,5 +12,5 @@ WITH {{ components.spread(run_table.cluster_links, 'name', 7) }}
 
 SELECT
   member AS deal_key,
-  label AS cluster_id,
+  label AS cluster_id
 FROM round_7

@@ -18,5 +18,5 @@ SELECT
     SELECT answer.prob
     FROM UNNEST(predicted_{{ policy.label }}_probs) AS answer
     WHERE CAST(answer.label AS STRING) = 'true'
-  ) AS probability,
-FROM ML.PREDICT(MODEL {{ champion.model }}, TABLE {{ run_table.pair_features }})
+  ) AS probability
+FROM ML.PREDICT(model {{ champion.model }}, table {{ run_table.pair_features }})

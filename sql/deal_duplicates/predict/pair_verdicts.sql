@@ -16,5 +16,5 @@ SELECT
   @threshold AS threshold,
   {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
   @run_id AS run_id,
-  @as_of AS scored_at,
+  @as_of AS scored_at
 FROM {{ run_table.pair_probabilities }}
