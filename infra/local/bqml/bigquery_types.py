@@ -30,12 +30,11 @@ def type_resource(arrow_type: pa.DataType) -> dict[str, Any]:
 
 def is_numeric(arrow_type: pa.DataType) -> bool:
     """INT64, FLOAT64, NUMERIC or BIGNUMERIC."""
-    return bool(
-        pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or pa.types.is_decimal(arrow_type)
-    )
+    return bool(pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) or pa.types.is_decimal(arrow_type))
 
 
 def is_list(arrow_type: pa.DataType) -> bool:
+    """An ARRAY, however Arrow stores it."""
     return bool(
         pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type)
     )

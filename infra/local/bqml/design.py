@@ -25,10 +25,12 @@ class Design:
 
     @property
     def rows(self) -> int:
+        """n."""
         return int(self.dense.shape[0])
 
     @property
     def width(self) -> int:
+        """p + q, and 1 for the intercept."""
         return int(self.dense.shape[1] + (self.slots.shape[1] if self.slots is not None else 0) + self.intercept)
 
     def dot(self, weights: Floats) -> Floats:
@@ -50,6 +52,13 @@ class Design:
         if self.intercept:
             parts.append(residuals.sum(axis=0, keepdims=True))
         return np.concatenate(parts)
+
+    def columns(self, start: int, stop: int) -> Floats:
+        """A run of columns, dense (n × (stop - start)); it must lie within the dense ones or within the slots."""
+        p = self.dense.shape[1]
+        if stop <= p or self.slots is None:
+            return self.dense[:, start:stop]
+        return np.asarray(self.slots[:, start - p : stop - p].toarray())
 
     def gram(self, weights: Floats | None = None) -> Floats:
         """``Xᵀ diag(weights) X`` (width × width)."""

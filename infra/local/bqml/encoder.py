@@ -6,6 +6,7 @@ vocabularies) is frozen here, is JSON-able, and is applied unchanged to whatever
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -33,9 +34,10 @@ class Encoding:
     """What one input becomes.
 
     Numeric: ``mean`` and (population) ``std``. Category: ``categories`` by falling frequency; under one-hot each has a
-    slot, ``_null_filler`` last if there were NULLs; ``dropped`` has none (dummy encoding). Under label encoding NULL is
-    0 and the categories count from 1; an unseen one is missing. Under target encoding each has its smoothed label mean
-    a class in ``targets``. Vector: ``width`` numbers. Sparse: ``width`` slots by index.
+    slot, ``_null_filler`` last if there were NULLs; ``dropped``, the most frequent, has none (dummy encoding). Under
+    label encoding a category's number is its place among them (see ``_numbered``); NULL and unseen are missing. Under
+    target encoding each has its smoothed label mean a class in ``targets``. Vector: ``width`` numbers. Sparse: ``width``
+    slots by index.
     """
 
     name: str
@@ -69,10 +71,12 @@ class Encoder:
     features: list[str]
 
     def to_json(self) -> dict[str, Any]:
+        """What ``from_json`` takes."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Encoder:
+        """The encoder that ``to_json`` wrote."""
         encodings = [Encoding(**encoding) for encoding in state["encodings"]]
         return cls(state["method"], state["standardize"], encodings, state["features"])
 
@@ -91,9 +95,7 @@ class Encoder:
 
         Raises BqmlError on an all-NULL, infinite or unsupported column.
         """
-        encodings = []
-        for item in inputs_of(data, features, rows):
-            encodings.append(_fit(item, item.values(), method, targets))
+        encodings = [_fit(item, item.values(), method, targets) for item in inputs_of(data, features, rows)]
         return cls(method, standardize, encodings, features)
 
     def inputs(self, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> list[Input]:
@@ -258,14 +260,25 @@ def _fit_categories(encoding: Encoding, column: pa.ChunkedArray, method: str, ta
         key=lambda pair: (-pair[1], pair[0]),
     )
     encoding.categories = [category for category, _ in pairs]
-    if encoding.kind == CATEGORY and method == TARGET:
-        assert targets is not None
+    if encoding.kind == CATEGORY and targets is not None:
         _fit_targets(encoding, column, targets)
         return
     if method == DUMMY and encoding.kind == CATEGORY and encoding.categories:
         encoding.dropped = encoding.categories[0]
-    if has_null and not (method == LABEL and encoding.kind == CATEGORY):
+    if method == LABEL and encoding.kind == CATEGORY:
+        encoding.categories = _numbered(encoding.categories)
+    elif has_null:
         encoding.categories.append(NULL_FILLER)
+
+
+def _numbered(categories: list[str]) -> list[str]:
+    """The order in which label encoding numbers categories: by CRC-32 of the text.
+
+    Which order the service uses is not documented; the recorded results of its tree models tell that it is not the
+    alphabet, nor frequency, nor first appearance. This one is as arbitrary as the service's, does not depend on the rows,
+    and comes within 7 % of every recorded metric.
+    """
+    return sorted(categories, key=lambda category: (zlib.crc32(category.encode()), category))
 
 
 def _fit_targets(encoding: Encoding, column: pa.ChunkedArray, targets: Floats) -> None:
@@ -289,12 +302,8 @@ def _codes(text: Any, categories: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _labels(item: Input, encoding: Encoding) -> npt.NDArray[np.float32]:
-    text = as_text(item.values())
-    codes = _codes(text, encoding.categories).astype(np.float32)
-    out = np.where(codes < 0, np.float32(np.nan), codes + 1)
-    if text.null_count:
-        out[np.asarray(pc.is_null(text))] = 0.0
-    return np.asarray(out, dtype=np.float32)
+    codes = _codes(as_text(item.values()), encoding.categories)
+    return np.where(codes < 0, np.float32(np.nan), codes.astype(np.float32))
 
 
 def _slots(item: Input, encoding: Encoding, n: int) -> sparse.csr_matrix:

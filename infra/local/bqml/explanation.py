@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from .design import Design, Floats
+from .design import Floats
 from .encoder import Encoder
 from .fitted import Learner
 from .labels import Classes
@@ -70,29 +70,23 @@ def _linear(
     names = [encoding.name for encoding in encoder.encodings]
     constant = _at_zero(learner, encoder)
     for encoding, start, stop in layout:
-        part = _columns(design, start, stop) @ learner.weights[start:stop]
+        part = design.columns(start, stop) @ learner.weights[start:stop]
         values[:, :, names.index(encoding.name)] = part + constant[start:stop].sum(axis=0)
     base = raw_transform(encoder, learner.intercept)[-1] @ learner.weights if learner.intercept else np.zeros(outputs)
     return Attributions(values, np.broadcast_to(base, (design.rows, outputs)), names)
 
 
 def _at_zero(learner: LinearLearner, encoder: Encoder) -> Floats:
-    """What each standardised column's weight contributes through the column's mean: zero without an intercept to
-    take it from, as then the numbers' standardisation is part of the model."""
+    """What each standardised column's weight contributes through the column's mean.
+
+    Zero without an intercept to take it from, as then the numbers' standardisation is part of the model.
+    """
     constant = np.zeros_like(learner.weights)
     if not learner.intercept:
         return constant
     shifts = raw_transform(encoder, True)[-1].copy()
     shifts[-1] = 0.0
     return np.asarray(-shifts[:, None] * learner.weights)
-
-
-def _columns(design: Design, start: int, stop: int) -> Floats:
-    dense = design.dense.shape[1]
-    if stop <= dense:
-        return design.dense[:, start:stop]
-    assert design.slots is not None
-    return np.asarray(design.slots[:, start - dense : stop - dense].toarray())
 
 
 def _tree(
@@ -126,14 +120,12 @@ def global_attributions(
     chosen = data if rows is None else data.filter(rows)
     chosen = chosen.slice(0, GLOBAL_ROWS)
     approximate = _approximates(spec)
-    totals: Floats | None = None
-    names: list[str] = []
+    totals: list[Floats] = []
+    names = [encoding.name for encoding in encoder.encodings]
     for start in range(0, chosen.num_rows, BLOCK):
         found = attributions(learner, encoder, chosen.slice(start, BLOCK), approximate=approximate)
-        part = np.abs(found.values).sum(axis=0)
-        totals, names = part if totals is None else totals + part, found.features
-    assert totals is not None
-    means = totals / chosen.num_rows
+        totals.append(np.abs(found.values).sum(axis=0))
+    means = np.sum(totals, axis=0) / chosen.num_rows
     overall = dict(zip(names, means.mean(axis=0).tolist(), strict=True))
     explained = {"": overall}
     if classes is not None:

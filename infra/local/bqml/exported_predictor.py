@@ -63,9 +63,7 @@ class Predictor:
         categories = feature["categories"]
         encoding = self._metadata["encoding"]
         if encoding == "LABEL_ENCODING":
-            if value is None:
-                return [0.0]
-            return [float(categories.index(text) + 1) if text in categories else float("nan")]
+            return [float(categories.index(text)) if text in categories else float("nan")]
         if encoding == "TARGET_ENCODING":
             return list(feature["targets"][categories.index(text)] if text in categories else feature["default_target"])
         text = NULL_FILLER if value is None else text

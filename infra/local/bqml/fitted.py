@@ -33,8 +33,11 @@ class Evaluation:
 
 @dataclass
 class Fit:
-    """``runs``: the iterations of each training run (a warm start adds one). ``attributions``: ML.GLOBAL_EXPLAIN's,
-    by class label ('' = the model as a whole)."""
+    """What one training learnt, and how it did.
+
+    ``runs``: the iterations of each training run (a warm start adds one). ``attributions``: ML.GLOBAL_EXPLAIN's, by class
+    label ('' = the model as a whole).
+    """
 
     learner: Learner
     runs: list[list[Iteration]]

@@ -30,10 +30,12 @@ class KMeansLearner:
         return np.sqrt(_squared(points, self.centroids)) if not self.cosine else _cosine(points, self.centroids)
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What is stored: JSON-able values and arrays."""
         return {"cosine": self.cosine}, {"centroids": self.centroids, "counts": self.counts}
 
     @classmethod
     def restored(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> KMeansLearner:
+        """The learner of what ``state`` gave."""
         return cls(arrays["centroids"], state["cosine"], arrays["counts"])
 
 
@@ -77,9 +79,9 @@ def train_kmeans(
         before, loss = loss, float(distance.mean())
         progress.record(loss, None, None)
         centroids = _moved(points, nearest, centroids)
-        if spec.value("early_stop") and np.isfinite(before):
-            if relative_progress(before, loss) < spec.value("min_rel_progress"):
-                break
+        slow = np.isfinite(before) and relative_progress(before, loss) < spec.value("min_rel_progress")
+        if slow and spec.value("early_stop"):
+            break
     nearest, _ = assign(points, centroids, cosine)
     order = np.arange(clusters)
     return KMeansLearner(centroids[order], cosine, np.bincount(nearest, minlength=clusters)[order])

@@ -30,6 +30,7 @@ class Classes:
 
     @property
     def count(self) -> int:
+        """How many classes."""
         return len(self.values)
 
     def texts(self) -> list[str]:
@@ -68,6 +69,7 @@ def find_label(data: pa.Table, spec: ModelSpec) -> str:
 
 
 def check_label(data: pa.Table, name: str) -> None:
+    """Raises BqmlError on a NULL label."""
     nulls = data.column(name).null_count
     if nulls:
         raise BqmlError(f"Label column {name!r} has {nulls} NULL values in the training data; labels must not be NULL.")
@@ -120,7 +122,9 @@ def class_weights(spec: ModelSpec, classes: Classes, codes: npt.NDArray[np.int64
         texts = classes.texts()
         unknown = sorted(set(said) - set(texts))
         if unknown:
-            raise BqmlError(f"Option CLASS_WEIGHTS names the class {unknown[0]!r}, which the label column does not have.")
+            raise BqmlError(
+                f"Option CLASS_WEIGHTS names the class {unknown[0]!r}, which the label column does not have."
+            )
         return np.array([said.get(text, 1.0) for text in texts])
     if not spec.value("auto_class_weights"):
         return None

@@ -48,7 +48,8 @@ class LinearLearner:
 
     def p_values(self, encoder: Encoder, *, standardize: bool) -> tuple[Floats, Floats]:
         """Standard errors and two-sided p-values of the weights of the first output."""
-        assert self.covariance is not None
+        if self.covariance is None:
+            raise BqmlError("ML.ADVANCED_WEIGHTS needs a model that was trained with CALCULATE_P_VALUES = TRUE.")
         transform = np.eye(len(self.weights)) if standardize else raw_transform(encoder, self.intercept)
         weights = (transform @ self.weights)[:, 0]
         errors = np.sqrt(np.maximum(np.diag(transform @ self.covariance @ transform.T), 0.0))
@@ -58,6 +59,7 @@ class LinearLearner:
         return errors, 2.0 * tail
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What is stored: JSON-able values and arrays."""
         arrays = {"weights": self.weights}
         if self.covariance is not None:
             arrays["covariance"] = self.covariance
@@ -65,9 +67,8 @@ class LinearLearner:
 
     @classmethod
     def restored(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> LinearLearner:
-        return cls(
-            arrays["weights"], state["intercept"], state["strategy"], arrays.get("covariance"), state["freedom"]
-        )
+        """The learner of what ``state`` gave."""
+        return cls(arrays["weights"], state["intercept"], state["strategy"], arrays.get("covariance"), state["freedom"])
 
 
 def probabilities(margins: Floats) -> Floats:
@@ -112,7 +113,9 @@ def train_linear(
     strategy = _strategy(spec, design)
     p_values = bool(spec.value("calculate_p_values"))
     if p_values and design.width > MAX_P_VALUE_WEIGHTS:
-        raise BqmlError(f"CALCULATE_P_VALUES is limited to {MAX_P_VALUE_WEIGHTS} weights; the model has {design.width}.")
+        raise BqmlError(
+            f"CALCULATE_P_VALUES is limited to {MAX_P_VALUE_WEIGHTS} weights; the model has {design.width}."
+        )
     if p_values and classes > 2:
         raise BqmlError("CALCULATE_P_VALUES is not supported for multi-class logistic regression.")
     if strategy == "NORMAL_EQUATION":

@@ -15,7 +15,8 @@ class Loss(Protocol):
 
     outputs: int
 
-    def value(self, z: Floats) -> float: ...
+    def value(self, z: Floats) -> float:
+        """The loss."""
 
     def residual(self, z: Floats) -> Floats:
         """The derivative by z (n × outputs), already divided by the number of rows."""
@@ -30,9 +31,11 @@ class SquaredLoss:
         self._target = target[:, None]
 
     def value(self, z: Floats) -> float:
+        """The loss."""
         return float(np.mean((z - self._target) ** 2))
 
     def residual(self, z: Floats) -> Floats:
+        """Its derivative."""
         return np.asarray((z - self._target) / len(z))
 
 
@@ -46,11 +49,13 @@ class BinaryLogLoss:
         self._weights = None if row_weights is None else row_weights[:, None]
 
     def value(self, z: Floats) -> float:
+        """The loss."""
         # log(1 + exp(-yz)) with y = ±1, kept finite at both ends
         loss = np.logaddexp(0.0, self._sign * z)
         return float(np.mean(loss if self._weights is None else loss * self._weights))
 
     def residual(self, z: Floats) -> Floats:
+        """Its derivative."""
         out = self._sign * sigmoid(self._sign * z)
         if self._weights is not None:
             out *= self._weights
@@ -67,12 +72,14 @@ class SoftmaxLogLoss:
         self._weights = row_weights
 
     def value(self, z: Floats) -> float:
+        """The loss."""
         top = z.max(axis=1, keepdims=True)
         log_total = np.log(np.exp(z - top).sum(axis=1)) + top[:, 0]
         loss = log_total - z[self._rows, self._codes]
         return float(np.mean(loss if self._weights is None else loss * self._weights))
 
     def residual(self, z: Floats) -> Floats:
+        """Its derivative."""
         out = softmax(z)
         out[self._rows, self._codes] -= 1.0
         if self._weights is not None:

@@ -57,7 +57,9 @@ def predicted_codes(probabilities: Floats, threshold: float = 0.5) -> Codes:
 
 def confusion(actual: Codes, predicted: Codes, classes: int) -> npt.NDArray[np.int64]:
     """Rows: the actual class; columns: the predicted one."""
-    return np.bincount(actual * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    cells = np.bincount(actual * classes + predicted, minlength=classes * classes)
+    table: Codes = cells.astype(np.int64).reshape(classes, classes)
+    return table
 
 
 def classification_metrics(actual: Codes, probabilities: Floats, threshold: float = 0.5) -> dict[str, float]:

@@ -44,6 +44,7 @@ class Model:
 
     @property
     def model_type(self) -> str:
+        """As option MODEL_TYPE spells it."""
         return self.spec.model_type
 
     @property
@@ -53,6 +54,7 @@ class Model:
 
     @property
     def label_columns(self) -> list[tuple[str, str]]:
+        """``(name, BigQuery type)`` of the label; empty for an unsupervised model."""
         return [] if self.label is None else [(self.label.name, type_name(self.label.type))]
 
     @property

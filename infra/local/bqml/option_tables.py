@@ -91,7 +91,7 @@ def _fraction(default: float, *, open_low: bool = False) -> Option:
 _FOREST = {
     **_SUPERVISED,
     "approx_global_feature_contrib": Option("bool"),
-    "category_encoding_method": _choice("LABEL_ENCODING", "ONE_HOT_ENCODING", "TARGET_ENCODING"),
+    "category_encoding_method": _choice("LABEL_ENCODING", "ONE_HOT_ENCODING", "DUMMY_ENCODING", "TARGET_ENCODING"),
     "num_parallel_tree": Option("int", 100, low=2, tunable=True),
     "max_tree_depth": Option("int", 15, low=1, high=20, tunable=True),
     "l1_reg": Option("float", 0.0, low=0, tunable=True),
@@ -100,7 +100,7 @@ _FOREST = {
     "min_tree_child_weight": Option("int", 1, low=0, tunable=True),
     "colsample_bytree": _fraction(1.0),
     "colsample_bylevel": _fraction(1.0),
-    "colsample_bynode": _fraction(1.0),
+    "colsample_bynode": _fraction(0.8),
     "min_split_loss": Option("float", 0.0, low=0, tunable=True),
     "subsample": _fraction(0.8, open_low=True),
     "instance_weight_col": Option("str"),

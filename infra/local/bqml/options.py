@@ -54,7 +54,7 @@ class ModelSpec:
         for name, value in given.items():
             option = table.get(name)
             if option is None:
-                raise BqmlError(f"Option {name.upper()} is not supported for model type {model_type}.")
+                raise BqmlError(f"Option(s) {name.upper()} are not supported for {model_type} model training.")
             if value is None:
                 raise BqmlError(f"Option {name.upper()} must not be NULL.")
             checked[name] = _checked(name, option, value)
@@ -76,22 +76,27 @@ class ModelSpec:
 
     @property
     def supervised(self) -> bool:
+        """Whether it learns from a label."""
         return self.model_type in SUPERVISED
 
     @property
     def classifier(self) -> bool:
+        """Whether the label is a class."""
         return self.model_type in CLASSIFIERS
 
     @property
     def linear(self) -> bool:
+        """LINEAR_REG or LOGISTIC_REG."""
         return self.model_type in LINEAR
 
     @property
     def trees(self) -> bool:
+        """Boosted trees or a random forest."""
         return self.supervised and not self.linear
 
     @property
     def tuned(self) -> bool:
+        """Whether NUM_TRIALS was given."""
         return "num_trials" in self.options
 
     @property
@@ -108,6 +113,7 @@ class ModelSpec:
 
     @property
     def label_columns(self) -> list[str]:
+        """INPUT_LABEL_COLS; empty for an unsupervised model."""
         return list(self.value("input_label_cols")) if self.supervised else []
 
 
@@ -262,7 +268,7 @@ def _check_supervised(spec: ModelSpec) -> None:
         raise BqmlError("Option DATA_SPLIT_COL must not name the label column.")
     for name in ("class_weights", "auto_class_weights"):
         if said.get(name) and not spec.classifier:
-            raise BqmlError(f"Option {name.upper()} is not supported for model type {spec.model_type}.")
+            raise BqmlError(f"Option(s) {name.upper()} are not supported for {spec.model_type} model training.")
     if said.get("class_weights") is not None and said.get("auto_class_weights"):
         raise BqmlError("Options CLASS_WEIGHTS and AUTO_CLASS_WEIGHTS cannot be used together.")
     if spec.linear:

@@ -39,11 +39,13 @@ class PcaLearner:
         return np.asarray(((dense - self.center - scores @ self.components) ** 2).mean(axis=1))
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """What is stored: JSON-able values and arrays."""
         arrays = {"components": self.components, "eigenvalues": self.eigenvalues, "center": self.center}
         return {"total": self.total}, arrays
 
     @classmethod
     def restored(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> PcaLearner:
+        """The learner of what ``state`` gave."""
         return cls(arrays["components"], arrays["eigenvalues"], state["total"], arrays["center"])
 
 
@@ -73,5 +75,3 @@ def train_pca(spec: ModelSpec, design: Design, progress: Progress) -> PcaLearner
     components *= np.sign(components[np.arange(len(components)), largest])[:, None]
     progress.record(1.0 - float(values[: len(components)].sum()) / total if total else 0.0, None, None)
     return PcaLearner(components, values[: len(components)], total, mean)
-
-

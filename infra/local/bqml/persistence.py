@@ -6,7 +6,6 @@ Nothing in it runs on load: no pickle (npz is read with pickling off). A model f
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -42,11 +41,11 @@ def save(model: Model, directory: Path) -> None:
         _write(model, scratch)
         if directory.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent))
-            os.replace(directory, old / "model")
-            os.replace(scratch, directory)
+            directory.replace(old / "model")
+            scratch.replace(directory)
             shutil.rmtree(old)
         else:
-            os.replace(scratch, directory)
+            scratch.replace(directory)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise

@@ -42,6 +42,7 @@ class Progress:
         self.check()
 
     def check(self) -> None:
+        """Raises BqmlError(stopped) if training was cancelled."""
         if self.cancel is not None and self.cancel.is_set():
             raise BqmlError("Job execution was cancelled: training was stopped.", reason="stopped")
 

@@ -176,9 +176,7 @@ def _metrics(model: Model, fit: Fit, metrics: Mapping[str, float]) -> dict[str, 
     texts = model.classes.texts()
     if model.classes.count == 2:
         aggregate["aggregateClassificationMetrics"]["threshold"] = 0.5
-        return {
-            "binaryClassificationMetrics": {**aggregate, "positiveLabel": texts[0], "negativeLabel": texts[1]}
-        }
+        return {"binaryClassificationMetrics": {**aggregate, "positiveLabel": texts[0], "negativeLabel": texts[1]}}
     rows = []
     if table is not None:
         rows = [

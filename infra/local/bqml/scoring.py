@@ -30,6 +30,7 @@ BLOCK = 262_144
 
 
 def supervised(learner: Learner) -> LinearLearner | TreeLearner:
+    """Raises BqmlError if the model has no label."""
     if isinstance(learner, (KMeansLearner, PcaLearner)):
         raise BqmlError("The function needs a model with a label; this one is unsupervised.")
     return learner

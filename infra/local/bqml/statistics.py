@@ -85,5 +85,3 @@ def profile_of(kind: str, column: pa.ChunkedArray, buckets: int = 10) -> dict[st
     if high <= low:
         edges = np.linspace(low, low, buckets + 1)
     return {"kind": "numerical", "edges": edges.tolist(), "counts": counts.tolist()}
-
-

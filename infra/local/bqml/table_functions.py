@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from .errors import BqmlError
 from .functions import evaluate, explain, inspect, monitoring, predict, training_info
+from .functions.streaming import Data
 from .model import Model
-
-Data = pa.Table | pa.RecordBatchReader
 
 OF_MODEL: Mapping[str, Callable[[Model, Mapping[str, Any]], pa.Table]] = {
     "ADVANCED_WEIGHTS": inspect.advanced_weights,
@@ -57,7 +56,9 @@ def call(
     """
     name = function.upper().removeprefix("ML.")
     if name not in FUNCTIONS:
-        raise BqmlError(f"Table function ML.{name} is not carried out here. Carried out: {', '.join(sorted(FUNCTIONS))}.")
+        raise BqmlError(
+            f"Table function ML.{name} is not carried out here. Carried out: {', '.join(sorted(FUNCTIONS))}."
+        )
     if name == "DESCRIBE_DATA":
         return monitoring.describe_data(_given(name, data), options)
     if name == "VALIDATE_DATA_DRIFT":

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .bigquery_types import type_name
 from .errors import BqmlError
+from .fitted import Trial
 from .kmeans import KMeansLearner
 from .model import Model
 from .options import ModelSpec
@@ -46,11 +47,10 @@ def train(
     if not spec.supervised:
         return train_unsupervised(spec, data, warm_start, cancel, started)
     problem = prepare(spec, data, evaluation, warm_start)
+    trials: list[Trial]
+    optimal: int | None
     if spec.tuned:
-        trials, optimal = tune(spec, problem, cancel)
-        best = next(trial for trial in trials if trial.trial_id == optimal)
-        assert best.fit is not None
-        fit = best.fit
+        trials, optimal, fit = tune(spec, problem, cancel)
     else:
         trials, optimal = [], None
         previous = warm_start.fit if warm_start else None

@@ -63,9 +63,10 @@ class Problem:
             margins = margins_in_blocks(learner, self.encoder, self.data, rows)
         elif isinstance(learner, TreeLearner):
             margins = learner.margins_of(encoded)
-        else:
-            assert isinstance(learner, LinearLearner)
+        elif isinstance(learner, LinearLearner):
             margins = encoded.dot(learner.weights)
+        else:
+            raise TypeError(f"{type(learner).__name__} has no label to be evaluated by")
         return evaluate_supervised(margins, self._of(self.target, rows), self.classes)
 
     def _linear(self, spec: ModelSpec, progress: Progress, previous: Fit | None) -> LinearLearner:
@@ -134,8 +135,7 @@ def prepare(spec: ModelSpec, data: pa.Table, evaluation: pa.Table | None, warm_s
     column = data.column(label)
     classes = None
     if spec.classifier:
-        classes = warm_start.classes if warm_start else find_classes(column, label)
-        assert classes is not None
+        classes = (warm_start.classes if warm_start else None) or find_classes(column, label)
         target: npt.NDArray[Any] = classes.codes(column, label)
     else:
         target = regression_target(column, label)
@@ -192,9 +192,7 @@ def _marks(mask: Mask | None) -> pa.Array | None:
     return None if mask is None else pa.array(mask)
 
 
-def _encoding_targets(
-    spec: ModelSpec, target: npt.NDArray[Any], classes: Classes | None, train: Mask
-) -> Floats | None:
+def _encoding_targets(spec: ModelSpec, target: npt.NDArray[Any], classes: Classes | None, train: Mask) -> Floats | None:
     if spec.value("category_encoding_method") != TARGET:
         return None
     chosen = target[train]

@@ -1,6 +1,7 @@
 """Boosted trees and random forests: XGBoost with BigQuery ML's defaults.
 
-The base score is fixed at 0.5, as the service has it; XGBoost's own default (the label's mean) gives other models.
+The base score is fixed at 0.5, as the service's default XGBoost (0.9) has it: later versions start from the label's
+mean, which gives other models. XGBOOST_VERSION = '2.1' asks for that; '0.9' and '1.1' keep 0.5.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class TreeLearner:
         return self.margins_of(encoder.matrix(data, rows))
 
     def margins_of(self, matrix: Matrix) -> Floats:
+        """As ``margins``, of an encoded matrix."""
         if not len(matrix):
             return np.empty((0, self.outputs))
         predicted = self.booster.inplace_predict(matrix, predict_type="margin", strict_shape=True)
@@ -53,10 +55,12 @@ class TreeLearner:
         return {int(name[1:]): float(np.mean(value)) for name, value in scores.items()}
 
     def raw(self) -> bytes:
+        """The booster in UBJSON."""
         return bytes(self.booster.save_raw("ubj"))
 
     @classmethod
     def restored(cls, raw: bytes, outputs: int) -> TreeLearner:
+        """The learner of what ``raw`` gave."""
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
         return cls(booster, outputs)
@@ -71,6 +75,7 @@ class TreeData:
     weights: Floats | None
 
     def dmatrix(self, *, quantised: bool, classes: int) -> xgboost.DMatrix:
+        """As XGBoost takes it; ``quantised`` for the histogram method, which then never holds the raw numbers."""
         label = _xgboost_label(self.target, classes)
         kind = xgboost.QuantileDMatrix if quantised else xgboost.DMatrix
         return kind(self.matrix, label=label, weight=self.weights)
@@ -88,8 +93,11 @@ def train_trees(
     evaluation: TreeData | None,
     progress: Progress,
 ) -> TreeLearner:
-    """Train; ``classes`` 0 = regression. With early stop, ends after the first round that takes less than
-    ``min_rel_progress`` off the evaluation loss (off the training loss where nothing evaluates)."""
+    """Train; ``classes`` 0 = regression.
+
+    With early stop, ends after the first round that takes less than ``min_rel_progress`` off the evaluation loss (off the
+    training loss where nothing evaluates).
+    """
     params = parameters(spec, classes)
     quantised = params["tree_method"] == "hist"
     train_matrix = train.dmatrix(quantised=quantised, classes=classes)
@@ -121,11 +129,12 @@ def parameters(spec: ModelSpec, classes: int) -> dict[str, Any]:
     params: dict[str, Any] = {
         "objective": objective,
         "eval_metric": metric,
-        "base_score": 0.5,
         "seed": SEED,
         "tree_method": method,
         **{xgb: spec.value(option) for option, xgb in _SAME.items()},
     }
+    if spec.value("xgboost_version") != "2.1":
+        params["base_score"] = 0.5
     params["eta"] = spec.value("learn_rate") if spec.has("learn_rate") else 1.0
     if classes > 2:
         params["num_class"] = classes

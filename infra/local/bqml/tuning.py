@@ -36,8 +36,8 @@ NEAR = 0.15
 Values = dict[str, Any]
 
 
-def tune(spec: ModelSpec, problem: Problem, cancel: threading.Event | None) -> tuple[list[Trial], int]:
-    """Train all trials. Returns them and the ID of the best. Raises BqmlError if every one failed.
+def tune(spec: ModelSpec, problem: Problem, cancel: threading.Event | None) -> tuple[list[Trial], int, Fit]:
+    """Train all trials. Returns them, the ID of the best and its fit. Raises BqmlError if every one failed.
 
     Each trial is suggested by its metrics on the evaluation rows; what it shows in the end comes from the test rows.
     """
@@ -57,7 +57,7 @@ def tune(spec: ModelSpec, problem: Problem, cancel: threading.Event | None) -> t
 
 def tune_kmeans(
     spec: ModelSpec, design: Design, custom: Mask | None, cancel: threading.Event | None
-) -> tuple[list[Trial], int]:
+) -> tuple[list[Trial], int, Fit]:
     """As ``tune``, for KMEANS: every row trains and evaluates."""
 
     def run(values: Values) -> tuple[Fit, Mapping[str, float]]:
@@ -71,11 +71,11 @@ def tune_kmeans(
 
 def _run_trials(
     spec: ModelSpec, run: Callable[[Values], tuple[Fit, Mapping[str, float]]]
-) -> tuple[list[Trial], int]:
+) -> tuple[list[Trial], int, Fit]:
     suggest = Suggestions(spec)
     sign = -1.0 if spec.objective in MINIMISED else 1.0
     trials: list[Trial] = []
-    best: tuple[float, int] | None = None
+    best: tuple[float, int, Fit] | None = None
     for trial_id in range(1, spec.options["num_trials"] + 1):
         best_values = trials[best[1] - 1].hyperparameters if best else None
         values = suggest.next(best_values)
@@ -91,13 +91,13 @@ def _run_trials(
         trials.append(Trial(trial_id, values, fit, metrics))
         score = sign * metrics[spec.objective]
         if not math.isnan(score) and (best is None or score > best[0]):
-            best = (score, trial_id)
+            best = (score, trial_id, fit)
     if best is None:
-        good = next((trial.trial_id for trial in trials if trial.fit is not None), None)
-        if good is None:
+        done = [(trial.trial_id, trial.fit) for trial in trials if trial.fit is not None]
+        if not done:
             raise BqmlError(f"All hyperparameter tuning trials failed: {trials[0].error if trials else 'none ran'}")
-        return trials, good
-    return trials, best[1]
+        return trials, *done[0]
+    return trials, best[1], best[2]
 
 
 class Suggestions:
@@ -110,9 +110,7 @@ class Suggestions:
         self._half = (spec.options["num_trials"] + 1) // 2
         self._random = np.random.default_rng(SEED)
         self._given = 0
-        self._grid = itertools.product(
-            *(v.values for v in self._space.values() if isinstance(v, HparamCandidates))
-        )
+        self._grid = itertools.product(*(v.values for v in self._space.values() if isinstance(v, HparamCandidates)))
 
     def next(self, best: Values | None) -> Values | None:
         """The next trial's values; None when a grid is used up."""

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from .encoder import ONE_HOT, Encoder
 from .errors import BqmlError
-from .fitted import Evaluation, Fit, Learner
+from .fitted import Evaluation, Fit, Learner, Trial
 from .kmeans import KMeansLearner, train_kmeans
 from .model import Model
 from .options import ModelSpec
@@ -48,17 +48,16 @@ def train_unsupervised(
             for encoding in encoder.encodings:  # centred by the covariance itself
                 encoding.std, encoding.stds = 1.0, [1.0] * len(encoding.stds)
     design = encoder.design(data, intercept=False)
-    trials, optimal = [], None
+    trials: list[Trial] = []
+    optimal: int | None = None
     if spec.has("num_trials") and spec.tuned:
-        trials, optimal = tune_kmeans(spec, design, custom, cancel)
-        best = next(trial for trial in trials if trial.trial_id == optimal)
-        assert best.fit is not None
-        fit = best.fit
+        trials, optimal, fit = tune_kmeans(spec, design, custom, cancel)
     else:
         progress = Progress(cancel)
         learner: Learner
         if kmeans:
-            start = warm_start.fit.learner.centroids if warm_start is not None and _is_kmeans(warm_start) else None
+            previous = warm_start.fit.learner if warm_start is not None else None
+            start = previous.centroids if isinstance(previous, KMeansLearner) else None
             learner = train_kmeans(spec, design, custom, start, progress)
         else:
             learner = train_pca(spec, design, progress)
@@ -67,10 +66,4 @@ def train_unsupervised(
     statistics, profiles = profile_inputs(data, features, None)
     schema = pa.schema([data.schema.field(name) for name in features])
     ended_ms = time.time_ns() // 1_000_000
-    return Model(
-        spec, schema, None, encoder, None, fit, statistics, profiles, started_ms, ended_ms, trials, optimal
-    )
-
-
-def _is_kmeans(model: Model) -> bool:
-    return isinstance(model.fit.learner, KMeansLearner)
+    return Model(spec, schema, None, encoder, None, fit, statistics, profiles, started_ms, ended_ms, trials, optimal)

@@ -14,7 +14,8 @@ def unsupervised_metrics(learner: Learner, design: Design) -> dict[str, float]:
     """ML.EVALUATE of a KMEANS model (on the design's rows) or of a PCA model (of its training)."""
     if isinstance(learner, PcaLearner):
         return {"total_explained_variance_ratio": learner.explained()}
-    assert isinstance(learner, KMeansLearner)
+    if not isinstance(learner, KMeansLearner):
+        raise TypeError(f"{type(learner).__name__} is not unsupervised")
     points = points_of(design)
     if not len(points):
         return dict.fromkeys(KMEANS_METRICS, float("nan"))

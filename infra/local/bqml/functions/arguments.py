@@ -8,7 +8,9 @@ from typing import Any
 from ..errors import BqmlError
 
 
-def checked(function: str, options: Mapping[str, Any], allowed: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+def checked(
+    function: str, options: Mapping[str, Any], allowed: Mapping[str, type | tuple[type, ...]]
+) -> dict[str, Any]:
     """The settings that were given. Raises BqmlError on an unknown one or one of another type."""
     found: dict[str, Any] = {}
     for name, value in options.items():

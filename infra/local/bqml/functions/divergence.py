@@ -19,6 +19,7 @@ def l_infinity(base: Profile, study: Profile, ranks: int) -> float | None:
 
 
 def jensen_shannon_of_counts(base: Profile, study: Profile, ranks: int) -> float | None:
+    """Of the shares of the most frequent categories of either side."""
     shares = _shares(base, study, ranks)
     return None if shares is None else jensen_shannon(*shares)
 

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BqmlError
-from ..fitted import Evaluation, Fit, Trial
+from ..fitted import Evaluation, Fit
 from ..kmeans import KMeansLearner
 from ..labels import regression_target
-from ..metrics import ScoreTable
 from ..model import Model
 from ..pca import PcaLearner
 from ..scoring import evaluate_supervised, margins_in_blocks
@@ -27,8 +26,7 @@ def evaluate(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa.
     settings = checked("EVALUATE", options, {"threshold": float, "trial_id": int})
     _threshold_needs_data("EVALUATE", data, settings)
     if data is None and model.trials and "trial_id" not in settings:
-        done = [trial for trial in model.trials if trial.fit is not None]
-        return _metric_rows([(trial.trial_id, _metrics_of(trial)) for trial in done])
+        return _metric_rows([(t.trial_id, t.fit.evaluation.metrics) for t in model.trials if t.fit is not None])
     fit = model.fit_of(settings.get("trial_id"))
     trial_id = settings.get("trial_id", model.optimal_trial)
     if data is None:
@@ -53,7 +51,8 @@ def confusion_matrix(model: Model, data: Data | None, options: Mapping[str, Any]
     fit = model.fit_of(settings.get("trial_id"))
     threshold = threshold_of(settings, "CONFUSION_MATRIX", model.classes.count)
     found = fit.evaluation if data is None else evaluated(model, fit, _table(data), "CONFUSION_MATRIX", threshold)
-    assert found.confusion is not None
+    if found.confusion is None:
+        raise BqmlError("ML.CONFUSION_MATRIX can only be used with a classification model.")
     rising = found.confusion[::-1, ::-1]
     labels = model.classes.values[::-1]
     columns: dict[str, Any] = {"expected_label": labels}
@@ -70,7 +69,8 @@ def roc_curve(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa
     fit = model.fit_of(settings.get("trial_id"))
     found = fit.evaluation if data is None else evaluated(model, fit, _table(data), "ROC_CURVE", 0.5)
     scores = found.scores
-    assert isinstance(scores, ScoreTable)
+    if scores is None:
+        raise BqmlError("ML.ROC_CURVE can only be used with a binary classification model.")
     if "thresholds" in settings:
         given = settings["thresholds"]
         if any(not isinstance(t, (int, float)) or isinstance(t, bool) for t in given):
@@ -103,11 +103,6 @@ def _unused(name: str, taken: Mapping[str, Any]) -> str:
     while name.lower() in {other.lower() for other in taken}:
         name += "_1"
     return name
-
-
-def _metrics_of(trial: Trial) -> Mapping[str, float]:
-    assert trial.fit is not None
-    return trial.fit.evaluation.metrics
 
 
 def _metric_rows(rows: Sequence[tuple[int | None, Mapping[str, float]]]) -> pa.Table:

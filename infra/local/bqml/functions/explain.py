@@ -93,10 +93,14 @@ def global_explain(model: Model, options: Mapping[str, Any]) -> pa.Table:
     fit = model.fit_of(settings.get("trial_id"))
     supervised(fit.learner)
     if fit.attributions is None:
-        raise BqmlError("The input model was not explained when it was created: train with ENABLE_GLOBAL_EXPLAIN = TRUE.")
+        raise BqmlError(
+            "The input model was not explained when it was created: train with ENABLE_GLOBAL_EXPLAIN = TRUE."
+        )
     by_class = settings.get("class_level_explain", False)
     if by_class and model.classes is None:
-        raise BqmlError("Setting 'class_level_explain' of ML.GLOBAL_EXPLAIN can only be used with a classification model.")
+        raise BqmlError(
+            "Setting 'class_level_explain' of ML.GLOBAL_EXPLAIN can only be used with a classification model."
+        )
     rows = [
         (label, feature, value)
         for label, shares in fit.attributions.items()

@@ -31,8 +31,8 @@ def weights(model: Model, options: Mapping[str, Any]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     labels = model.classes.texts() if model.classes is not None and model.classes.count > 2 else [None]
     for output, label in enumerate(labels):
-        for row in _weight_rows(model.encoder, values[:, output], learner.intercept):
-            rows.append({**row, "class_label": label})
+        found = _weight_rows(model.encoder, values[:, output], learner.intercept)
+        rows.extend({**row, "class_label": label} for row in found)
     columns = {
         "processed_input": pa.array([r["processed_input"] for r in rows], pa.string()),
         "weight": pa.array([r["weight"] for r in rows], pa.float64()),
@@ -69,20 +69,17 @@ def advanced_weights(model: Model, options: Mapping[str, Any]) -> pa.Table:
     """A row a weight, with its standard error and p-value."""
     settings = checked("ADVANCED_WEIGHTS", options, {"standardize": bool})
     learner = _linear(model, "ADVANCED_WEIGHTS", None)
-    if learner.covariance is None:
-        raise BqmlError("ML.ADVANCED_WEIGHTS needs a model that was trained with CALCULATE_P_VALUES = TRUE.")
     standardize = settings.get("standardize", False)
     values = (learner.weights if standardize else learner.raw_weights(model.encoder))[:, 0]
     errors, p_values = learner.p_values(model.encoder, standardize=standardize)
     rows: list[tuple[str, str | None, float, float | None, float | None]] = []
-    for encoding, start, stop in model.encoder.layout():
+    for encoding, start, _ in model.encoder.layout():
         if encoding.dropped is not None:
             rows.append((encoding.name, encoding.dropped, 0.0, None, None))
         for offset, slot in enumerate(encoding.slots()):
             at = start + offset
             category = slot if encoding.kind != NUMERIC else None
             rows.append((encoding.name, category, float(values[at]), float(errors[at]), float(p_values[at])))
-        assert stop == start + len(encoding.slots())
     if learner.intercept:
         rows.append((INTERCEPT, None, float(values[-1]), float(errors[-1]), float(p_values[-1])))
     names = ("processed_input", "category", "weight", "standard_error", "p_value")

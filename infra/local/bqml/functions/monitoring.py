@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def _profiles(table: pa.Table, names: list[str], buckets: int) -> dict[str, dict
 
 def _compared(
     function: str,
-    pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    pairs: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
     settings: Mapping[str, Any],
     ranks: int = BUCKETS["num_rank_histogram_buckets"][0],
 ) -> pa.Table:
@@ -91,7 +91,9 @@ def _compared(
         raise BqmlError(f"Setting 'categorical_metric_type' of ML.{function} must be {L_INFTY} or {JENSEN_SHANNON}.")
     if numerical != JENSEN_SHANNON:
         raise BqmlError(f"Setting 'numerical_metric_type' of ML.{function} must be {JENSEN_SHANNON}.")
-    limits = {kind: settings.get(f"{kind}_default_threshold", DEFAULT_THRESHOLD) for kind in ("categorical", "numerical")}
+    limits = {
+        kind: settings.get(f"{kind}_default_threshold", DEFAULT_THRESHOLD) for kind in ("categorical", "numerical")
+    }
     for kind, limit in limits.items():
         if not 0.0 <= limit < 1.0:
             raise BqmlError(f"Setting '{kind}_default_threshold' of ML.{function} must be in [0, 1), got {limit}.")
@@ -99,7 +101,9 @@ def _compared(
     rows: list[tuple[str, str, float, float | None, bool]] = []
     for name, base, study in pairs:
         if base["kind"] != study["kind"]:
-            raise BqmlError(f"Column {name!r} is {base['kind']} in one of the data sets and {study['kind']} in the other.")
+            raise BqmlError(
+                f"Column {name!r} is {base['kind']} in one of the data sets and {study['kind']} in the other."
+            )
         limit = own.get(name, limits[base["kind"]])
         if base["kind"] == "numerical":
             metric, value = numerical, jensen_shannon_of_histograms(base, study)
@@ -118,7 +122,9 @@ def _own_thresholds(function: str, given: Any, known: set[str]) -> dict[str, flo
     for item in given:
         name, limit = list(item.values()) if isinstance(item, Mapping) else item
         if name not in known:
-            raise BqmlError(f"Setting 'thresholds' of ML.{function} names {name!r}, which is not a column of both data sets.")
+            raise BqmlError(
+                f"Setting 'thresholds' of ML.{function} names {name!r}, which is not a column of both data sets."
+            )
         if not 0.0 <= float(limit) < 1.0:
             raise BqmlError(f"Setting 'thresholds' of ML.{function}: the threshold of {name!r} must be in [0, 1).")
         own[str(name)] = float(limit)

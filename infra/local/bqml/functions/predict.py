@@ -94,6 +94,7 @@ class ProbabilityLists:
         self.type = pa.list_(pa.struct([("label", classes.values.type), ("prob", pa.float64())]))
 
     def of(self, chances: Any) -> pa.Array:
+        """The column of (n × classes) probabilities."""
         n = len(chances)
         if n > ROWS:
             return pa.concat_arrays([self.of(chances[start : start + ROWS]) for start in range(0, n, ROWS)])
@@ -122,5 +123,3 @@ def _kmeans_plan(
         }
 
     return assign, [pa.field("CENTROID_ID", pa.int64()), pa.field("NEAREST_CENTROIDS_DISTANCE", pa.list_(pair))]
-
-

@@ -8,28 +8,31 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import BqmlError
+from ..fitted import Fit
+from ..metrics import CLASSIFICATION, REGRESSION
 from ..model import Model
 from ..option_tables import CLASSIFIERS
-from ..metrics import CLASSIFICATION, REGRESSION
 from .arguments import checked
 
 
 def training_info(model: Model, options: Mapping[str, Any]) -> pa.Table:
     """A row a training run and iteration; of a tuned model, a row a trial and iteration."""
     checked("TRAINING_INFO", options, {})
-    fits = [(t.trial_id, t.fit) for t in model.trials if t.fit is not None] or [(None, model.fit)]
+    fits: list[tuple[int | None, Fit]] = [(t.trial_id, t.fit) for t in model.trials if t.fit is not None]
+    fits = fits or [(None, model.fit)]
     rows = [
         (trial, run, index, iteration)
         for trial, fit in fits
         for run, iterations in enumerate(fit.runs)
         for index, iteration in enumerate(iterations)
     ]
+    first = 1 if model.spec.trees else 0  # XGBoost's rounds count from 1, the other algorithms' iterations from 0
     columns: dict[str, pa.Array] = {}
     if model.trials:
         columns["trial_id"] = pa.array([r[0] for r in rows], pa.int64())
     columns |= {
         "training_run": pa.array([r[1] for r in rows], pa.int64()),
-        "iteration": pa.array([r[2] for r in rows], pa.int64()),
+        "iteration": pa.array([r[2] + first for r in rows], pa.int64()),
         "loss": pa.array([r[3].loss for r in rows], pa.float64()),
         "eval_loss": pa.array([r[3].eval_loss for r in rows], pa.float64()),
         "learning_rate": pa.array([r[3].learning_rate for r in rows], pa.float64()),
