@@ -16,12 +16,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _log = logging.getLogger(__name__)
-ORDERS = "BQLOOP_LOCAL_FUNCTIONS"
+# Several seconds of imports: the Vertex AI client alone takes four.
+GOOGLE_CLIENTS = ("google.cloud.bigquery", "google.cloud.pubsub_v1", "google.cloud.aiplatform_v1")
 READY_PATH = "/_ready"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
@@ -35,8 +36,11 @@ class FunctionsHost:
     Args:
         functions: By name: `entry_point`, `trigger` (`pubsub` or `http`), `timeout_seconds`, as the environment file says.
         source: The Python file that defines the entry points; its folder's parent `root` is where imports start.
-        environment: Variables that the functions see beside those of this process.
         log: File that the functions' output is appended to.
+        environment: Variables that the functions see beside those of this process; `start` can add to them.
+        imports: Modules that functions need and that take long to import; loaded once for all workers. One that is not
+            installed is left out.
+        port: 0 lets the system choose.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class FunctionsHost:
         root: Path,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        imports: Sequence[str] = GOOGLE_CLIENTS,
         port: int = 0,
     ) -> None:
         self._functions = {
@@ -57,6 +62,7 @@ class FunctionsHost:
         self._root = root
         self._environment = dict(environment or {})
         self._log = log
+        self._imports = list(imports)
         self._port = port
         self._socket: socket.socket | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -65,7 +71,7 @@ class FunctionsHost:
 
     @property
     def endpoint(self) -> str:
-        """`http://127.0.0.1:PORT`; known once `bind` or `start` was called."""
+        """`http://127.0.0.1:PORT`; known once `prepare` or `start` was called."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -73,10 +79,18 @@ class FunctionsHost:
         """The child's process ID; its process group has the same number."""
         return self._child.pid if self._child is not None else None
 
-    def bind(self) -> None:
-        """Take the port. Requests wait in its queue until the functions run."""
+    def prepare(self) -> None:
+        """Take the port, where requests wait until the functions run, and let a child import what all functions need.
+
+        Saves time where the functions' environment is not known yet; `start` does it otherwise.
+        """
         if self._socket is not None:
             return
+        self._bind()
+        self._stopping.clear()
+        self._child = self._spawn()
+
+    def _bind(self) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -94,10 +108,9 @@ class FunctionsHost:
         Raises:
             RuntimeError: A function cannot be loaded; the text ends with the log's last lines.
         """
-        self.bind()
+        self.prepare()
         self._environment |= dict(environment or {})
-        self._stopping.clear()
-        self._spawn()
+        self._give_orders()
         if wait:
             self.wait_ready()
 
@@ -129,29 +142,35 @@ class FunctionsHost:
             self._socket.close()
             self._socket = None
 
-    def _spawn(self) -> None:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         assert self._socket is not None  # noqa: S101 - bound by `start`
-        orders = {"socket": self._socket.fileno(), "source": str(self._source), "functions": self._functions}
         paths = [str(self._root), str(_REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            **self._environment,
-            "PYTHONPATH": os.pathsep.join(paths),
-            ORDERS: json.dumps(orders),
-        }
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as output:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "infra.local.functions_process"],
+            return subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+                [sys.executable, "-m", "infra.local.functions_process", *self._imports],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._root,
-                env=environment,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join(paths)},
                 pass_fds=[self._socket.fileno()],
                 start_new_session=True,
             )
+
+    def _give_orders(self) -> None:
+        assert self._socket is not None  # noqa: S101 - as above
+        assert self._child is not None  # noqa: S101 - as above
+        assert self._child.stdin is not None  # noqa: S101 - it is a pipe
+        orders = {
+            "socket": self._socket.fileno(),
+            "source": str(self._source),
+            "functions": self._functions,
+            "environment": self._environment,
+        }
+        with contextlib.suppress(BrokenPipeError):  # It died already: `wait_ready` or the guard will find out.
+            self._child.stdin.write(json.dumps(orders).encode() + b"\n")
+            self._child.stdin.flush()
 
     def _keep_alive(self) -> None:
         pause = 0.1
@@ -168,9 +187,10 @@ class FunctionsHost:
             _log.warning("The functions died (exit code %s); started again", child.returncode)
             if self._stopping.wait(pause):
                 return
-            self._spawn()
-            if self._stopping.is_set() and self._child is not None:
-                self._child.kill()
+            self._child = self._spawn()
+            self._give_orders()
+            if self._stopping.is_set():
+                self._kill_group(self._child)
 
     def _answers(self) -> bool:
         try:

@@ -2,9 +2,11 @@
 
 functions-framework makes one application of each function, as it does on Google Cloud; they are mounted side by side at
 `/<name>` and served by gunicorn with threads, the server that functions-framework itself uses there. Reads its orders
-(JSON) from the environment, takes its listening socket from its parent, and dies with it.
+(a line of JSON) from its parent, takes its listening socket from it, and dies with it.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import signal
@@ -21,7 +23,7 @@ from werkzeug.exceptions import GatewayTimeout, NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
-from infra.local.functions import ORDERS, READY_PATH
+from infra.local.functions import READY_PATH
 
 # More than all stages at their most busy; a thread that nobody needs is not made.
 _THREADS = 64
@@ -105,9 +107,19 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve until the parent says stop, or is gone."""
-    orders = json.loads(os.environ.pop(ORDERS))
-    sys.argv = sys.argv[:1]
+    """Serve until the parent says stop, or is gone. The arguments are modules to import before anything else.
+
+    They are imported before gunicorn forks, so that a worker that died is replaced in a moment. Importing is all that may
+    happen then: whatever opens a connection or starts a thread must wait until after the fork.
+    """
+    for module in sys.argv[1:]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # The parent is gone before it gave orders.
+    orders = json.loads(line)
+    os.environ.update(orders["environment"])
     _die_with_parent()
     _Server(orders).run()
 

@@ -53,7 +53,7 @@ PARENT = f"""
 import pathlib, time
 from infra.local.functions import FunctionsHost
 here = pathlib.Path.cwd()
-host = FunctionsHost({FUNCTIONS!r}, source=here / "main.py", root=here, environment={{}}, log=here / "log")
+host = FunctionsHost({FUNCTIONS!r}, source=here / "main.py", root=here, imports=[], log=here / "log")
 host.start()
 print(host.pid, flush=True)
 time.sleep(600)
@@ -89,6 +89,7 @@ def host(tmp_path: Path, notes: Notes) -> Iterator[FunctionsHost]:
         root=tmp_path,
         environment={"NOTES": str(notes.path)},
         log=tmp_path / "logs" / "functions.log",
+        imports=["json", "no_such_module"],
     )
     host.start()
     yield host
@@ -189,7 +190,7 @@ def test_the_host_starts_its_child_again_at_the_same_address(host):
 def test_a_function_that_cannot_be_loaded_says_why(tmp_path):
     source = tmp_path / "main.py"
     source.write_text("import no_such_module\n")
-    host = FunctionsHost(FUNCTIONS, source=source, root=tmp_path, environment={}, log=tmp_path / "log")
+    host = FunctionsHost(FUNCTIONS, source=source, root=tmp_path, imports=[], log=tmp_path / "log")
     with pytest.raises(RuntimeError, match="No module named 'no_such_module'"):
         host.start()
 

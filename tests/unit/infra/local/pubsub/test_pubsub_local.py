@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.protobuf import duration_pb2
+from google.pubsub_v1 import PublisherClient
 
 from infra.local.pubsub import PubSubServer
 from infra.local.pubsub.broker import Broker
@@ -264,8 +266,7 @@ def test_a_kill_between_publish_and_delivery_loses_nothing_that_was_answered(sta
     assert not acknowledged & seen
 
 
-def test_a_burst_of_two_thousand_messages_is_pushed_once_each(server, local):
-    got: Counter[str] = Counter()
+def counting_endpoint(got: Counter[str]) -> tuple[ThreadingHTTPServer, str]:
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -283,8 +284,14 @@ def test_a_burst_of_two_thousand_messages_is_pushed_once_each(server, local):
 
     endpoint = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+    return endpoint, f"http://127.0.0.1:{endpoint.server_port}/"
+
+
+def test_a_burst_of_two_thousand_messages_is_pushed_once_each(server, local):
+    got: Counter[str] = Counter()
+    endpoint, url = counting_endpoint(got)
     topic = local.topic()
-    subscription = local.subscription(topic, push_config={"push_endpoint": f"http://127.0.0.1:{endpoint.server_port}/"})
+    subscription = local.subscription(topic, push_config={"push_endpoint": url})
     ids = local.publish(topic, *[str(n) for n in range(2000)])
     end = time.monotonic() + 30
     while (len(got) < 2000 or server.broker.backlog(subscription)) and time.monotonic() < end:
@@ -293,6 +300,34 @@ def test_a_burst_of_two_thousand_messages_is_pushed_once_each(server, local):
     endpoint.server_close()
     assert server.broker.backlog(subscription) == 0
     assert got == Counter(ids)
+
+
+@pytest.mark.slow
+def test_two_hundred_messages_a_second_for_a_minute_are_all_pushed_and_memory_stays_flat(server, local):
+    got: Counter[str] = Counter()
+    endpoint, url = counting_endpoint(got)
+    topic = local.topic()
+    subscription = local.subscription(topic, push_config={"push_endpoint": url})
+    publisher = PublisherClient(transport=local.publisher.transport)  # without the batching of the other
+    ids: list[str] = []
+    started = time.monotonic()
+    for number in range(60 * 200):
+        time.sleep(max(0.0, started + number / 200 - time.monotonic()))
+        message = {"data": b"x" * 500}
+        ids += publisher.publish(topic=topic, messages=[message]).message_ids
+        if number == 10 * 200:
+            peak_after_warm_up = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = time.monotonic() - started
+    end = time.monotonic() + 10
+    while server.broker.backlog(subscription) and time.monotonic() < end:
+        time.sleep(0.05)
+    endpoint.shutdown()
+    endpoint.server_close()
+    assert seconds < 66, "the publisher was held up"
+    assert got == Counter(ids)
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS tells bytes, Linux kibibytes
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_after_warm_up) * unit
+    assert grown < 20 * 2**20
 
 
 def test_an_oidc_push_carries_the_token_that_the_identity_gives(tmp_path, connected):
