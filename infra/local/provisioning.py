@@ -41,8 +41,8 @@ def provision(
 
 
 def function_subscription(topic: str) -> str:
-    """The short name of the subscription that feeds a topic's function."""
-    return f"{topic}-push"
+    """The short name of the subscription that feeds a topic's function: the topic's. Dead letters are told by it."""
+    return topic
 
 
 def table_subscription(topic: str) -> str:
