@@ -1,0 +1,248 @@
+"""The feature templates of one version as one DuckDB statement: deals and pairs in, features out.
+
+The templates are those of the run that trained the version, and so are the frozen statistics. All of them become one
+statement, table by table a common table expression, prepared once a thread: planning it takes longer than running it.
+Its inputs are parameters and not tables, because DuckDB plans a prepared statement for what its tables hold at that time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from etl.errors import ConfigurationError
+from etl.model_policy import ModelPolicy
+from etl.names import Namespace
+from etl.templates import RenderedSql, Templates, in_order
+from functions.service.frozen_lookup import JOINT, FrozenLookup
+from functions.service.policy import ServingPolicy
+from functions.service.sql_functions import add_function, add_functions
+from functions.service.translation import parse_select, to_duckdb
+
+# The columns of raw_deals that features may read, with DuckDB's type for BigQuery's; instants are UTC.
+DEAL_COLUMNS: Mapping[str, str] = {
+    "deal_id": "VARCHAR",
+    "source": "VARCHAR",
+    "title": "VARCHAR",
+    "description": "VARCHAR",
+    "brand": "VARCHAR",
+    "model_number": "VARCHAR",
+    "category": "VARCHAR",
+    "merchant": "VARCHAR",
+    "url": "VARCHAR",
+    "price": "DECIMAL(38, 9)",
+    "list_price": "DECIMAL(38, 9)",
+    "currency": "VARCHAR",
+    "starts_at": "TIMESTAMP",
+    "ends_at": "TIMESTAMP",
+    "ingested_at": "TIMESTAMP",
+}
+PAIR_COLUMNS: Mapping[str, str] = dict.fromkeys(("left_source", "left_id", "right_source", "right_id"), "VARCHAR")
+# A request's deals are those of now; no instant lies behind it.
+_AS_OF = "TIMESTAMP '9999-12-31 00:00:00'"
+
+Deal = Mapping[str, Any]
+# (source, deal_id) of both sides.
+Pair = tuple[tuple[str, str], tuple[str, str]]
+
+
+class FeatureProgram:
+    """Features as one version computes them. Threads may share it.
+
+    Args:
+        templates: The SQL of the run that trained the version.
+        policy: The policy of that run.
+        serving: Its section for the service.
+        frozen: The frozen tables of that run, by name.
+
+    Raises:
+        TemplateError: A template uses what the service's engine does not compute alike.
+    """
+
+    def __init__(
+        self, templates: Templates, policy: ModelPolicy, serving: ServingPolicy, frozen: Mapping[str, pa.Table]
+    ) -> None:
+        self._templates = templates
+        self._policy = policy
+        self._serving = serving
+        self._database = duckdb.connect(config={"threads": 1})
+        add_functions(self._database)
+        self._whole: set[str] = set()
+        for name, table in frozen.items():
+            self._add_frozen(name, table)
+        self._lookup_columns = {n: t.column_names for n, t in frozen.items() if n in serving.lookups}
+        self.sql = self._compose()
+        self._local = threading.local()
+
+    def compute(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """The rows of the feature table for pairs of deals; one row per pair, in any order.
+
+        Args:
+            deals: Each deal once: the columns of raw_deals, what is missing is NULL.
+            pairs: Pairs of them; each pair's rivals, by which its standing is judged, are the others.
+        """
+        asked = (dict(zip(PAIR_COLUMNS, (*left, *right), strict=True)) for left, right in pairs)
+        arguments = f"{_rows(deals, DEAL_COLUMNS)}, {_rows(asked, PAIR_COLUMNS)}"
+        return list(self._prepared().execute(f"EXECUTE features({arguments})").to_arrow_table().to_pylist())
+
+    def _prepared(self) -> duckdb.DuckDBPyConnection:
+        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._database.cursor()
+            connection.execute(f"PREPARE features AS {self.sql}")
+        return connection
+
+    def _add_frozen(self, name: str, table: pa.Table) -> None:
+        lookup = self._serving.lookups.get(name)
+        if lookup is None:
+            self._database.register("arriving", table)
+            self._database.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')
+            self._database.unregister("arriving")
+            self._whole.add(name)
+            return
+        for value in table.column_names:
+            if value not in lookup.key:
+                found = FrozenLookup(table, lookup.key, value)
+                kind = "DOUBLE" if pa.types.is_floating(found.type) else "BIGINT"
+                add_function(self._database, f"{name}_{value}", found.__call__, 1, kind)
+
+    def _compose(self) -> str:
+        rendered = self._rendered()
+        given = {self._serving.deals, "request_pairs", *self._whole}
+        needs = {name: _tables(parse_select(one)) - given for name, one in rendered.items()}
+        for name, lookup in self._serving.lookups.items():
+            needs[name] = frozenset({lookup.of})
+        steps = [
+            _cte(self._serving.deals, _parameter(1, DEAL_COLUMNS)),
+            _cte("request_pairs", _parameter(2, PAIR_COLUMNS)),
+        ]
+        for name in in_order(needs, [self._serving.features]):
+            if name in self._serving.lookups:
+                query: exp.Query = self._looked_up(name)
+            else:
+                query = self._bound(to_duckdb(_local(parse_select(rendered[name])), rendered[name].path))
+            steps.append(_cte(name, query.sql("duckdb")))
+        return f"WITH {', '.join(steps)} SELECT * FROM {self._serving.features}"
+
+    def _rendered(self) -> dict[str, RenderedSql]:
+        """The templates of the feature tables by name; one of `serve/` stands in the place of its namesake."""
+        templates, model = self._templates, self._templates.model
+        paths = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/features")}
+        own = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/serve")}
+        paths |= {name: path for name, path in own.items() if name in paths}
+        if self._serving.features not in paths:
+            raise ConfigurationError(
+                f"sql/{model}/model.yml: serving.features: there is no template {self._serving.features}"
+            )
+        names = set(paths) | set(self._policy.frozen)
+        context = {
+            "table": Namespace("table", {name: name for name in templates.stems(f"{model}/tables")}),
+            "run_table": Namespace("run_table", {name: name for name in names}),
+            "policy": self._policy,
+            "request": SimpleNamespace(pairs="request_pairs"),
+        }
+        wanted, found = [self._serving.features], dict[str, RenderedSql]()
+        while wanted:
+            name = wanted.pop()
+            if name in found or name in self._policy.frozen or name not in paths:
+                continue
+            found[name] = templates.render(paths[name], context)
+            wanted += found[name].run_tables
+        for lookup in self._serving.lookups.values():
+            if lookup.of not in found:
+                raise ConfigurationError(
+                    f"sql/{model}/model.yml: serving.lookups: {lookup.of} is no table that features need"
+                )
+        return found
+
+    def _looked_up(self, name: str) -> exp.Query:
+        """The rows of a frozen table that a request needs."""
+        lookup = self._serving.lookups[name]
+        keys = [exp.column(k) for k in lookup.key]
+        wanted: exp.Query = exp.select(*keys).distinct().from_(lookup.of)
+        for row in lookup.always:
+            constants = [exp.alias_(exp.Literal.string(row[k]), k) for k in lookup.key]
+            wanted = exp.union(wanted, exp.select(*constants), distinct=True)
+        joined = exp.func("concat_ws", exp.Literal.string(JOINT), *(k.copy() for k in keys))
+        values = [
+            exp.alias_(exp.Anonymous(this=f"{name}_{column}", expressions=[joined.copy()]), column)
+            for column in self._lookup_columns[name]
+            if column not in lookup.key
+        ]
+        found = exp.select(*keys, *values).from_(wanted.subquery("wanted"))
+        known = exp.or_(*(exp.not_(exp.Is(this=exp.column(v.alias), expression=exp.Null())) for v in values))
+        return exp.select("*").from_(found.subquery("found")).where(known)
+
+    def _bound(self, query: exp.Query) -> exp.Query:
+        """The query with the policy's parameters as constants."""
+        for parameter in list(query.find_all(exp.Parameter)):
+            name = parameter.name
+            if name == "as_of":
+                parameter.replace(exp.maybe_parse(_AS_OF, dialect="duckdb"))
+            elif name in self._policy.parameters:
+                constant = _constant(self._policy.parameters[name])
+                parameter.replace(exp.maybe_parse(constant, dialect="duckdb"))
+            else:
+                raise ConfigurationError(f"a feature uses @{name}, which the service does not know; see model.yml")
+        return query
+
+
+def _tables(query: exp.Query) -> frozenset[str]:
+    own = {cte.alias for cte in query.find_all(exp.CTE)}
+    return frozenset(table.name for table in query.find_all(exp.Table)) - own
+
+
+def _local(query: exp.Query) -> exp.Query:
+    """The query with each table under its short name (BigQuery's parser splits and quotes names by its own rules)."""
+    for table in query.find_all(exp.Table):
+        table.set("this", exp.to_identifier(table.name))
+        table.set("db", None)
+        table.set("catalog", None)
+    return query
+
+
+def _cte(name: str, query: str) -> str:
+    return f"{name} AS MATERIALIZED ({query})"
+
+
+def _struct(columns: Mapping[str, str]) -> str:
+    return "STRUCT(" + ", ".join(f"{name} {kind}" for name, kind in columns.items()) + ")[]"
+
+
+def _parameter(number: int, columns: Mapping[str, str]) -> str:
+    return f"SELECT unnest(${number}::{_struct(columns)}, recursive := true)"
+
+
+def _rows(rows: Any, columns: Mapping[str, str]) -> str:
+    """Rows as a typed literal: a prepared statement is planned again where a type differs by a hair."""
+    texts = ("{" + ", ".join(f"'{c}': {_literal(row.get(c))}" for c in columns) + "}" for row in rows)
+    return f"[{', '.join(texts)}]::{_struct(columns)}"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, dt.datetime):
+        value = value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ")
+    elif isinstance(value, Decimal):
+        value = format(value, "f")
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _constant(value: Any) -> str:
+    """A policy parameter as a DuckDB literal: text quoted, booleans and numbers as they are."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_constant(v) for v in value) + "]"
+    return repr(value)

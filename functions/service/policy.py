@@ -1,0 +1,79 @@
+"""The section `serving:` of a model's policy: which of its templates the service runs, and its limits."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from etl.errors import ConfigurationError
+from etl.model_policy import ModelPolicy
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lookup(_Section):
+    """How a frozen table, too large to be read whole at each request, is looked up.
+
+    Attributes:
+        key: Its key columns.
+        of: The run table whose rows are looked up, by columns of the same names.
+        always: Keys that are wanted at every request.
+    """
+
+    key: tuple[str, ...] = Field(min_length=1)
+    of: str
+    always: tuple[dict[str, str], ...] = ()
+
+
+class Feedback(_Section):
+    """When what people say becomes a label; sql/<model>/serve/labels_from_feedback.sql says what each key does.
+
+    Attributes:
+        labels_per_voice: Labels a day that one person can make without anybody agreeing.
+        voice_share: Largest share of all labels from feedback that rest on one and the same person.
+    """
+
+    labels_per_voice: int = Field(default=50, ge=1)
+    voice_share: float = Field(default=0.5, gt=0, le=1)
+
+
+class ServingPolicy(_Section):
+    """What the service has to know of a model.
+
+    Attributes:
+        deals: The table that the deals of a request stand for.
+        pairs: The run table with the pairs whose features are asked for.
+        features: The run table with the features.
+        lookups: Frozen tables that are looked up by key; all others are small and read whole.
+        index: Where candidates are looked up: `bigquery`, or `memory` for an index in the service's own process.
+        index_days: Deals seen in that many days are kept in the index in memory.
+        max_deals: Deals in one request.
+        max_pairs: Pairs in one request.
+        refresh_seconds: How often the service looks whether another version serves, and for new deals.
+        feedback: What becomes of verdicts.
+    """
+
+    deals: str = "raw_deals"
+    pairs: str = "compared_pairs"
+    features: str = "pair_features"
+    lookups: dict[str, Lookup] = {}
+    index: str = Field(default="memory", pattern="^(memory|bigquery)$")
+    index_days: int = Field(default=90, ge=1)
+    max_deals: int = Field(default=100, ge=1)
+    max_pairs: int = Field(default=1000, ge=1)
+    refresh_seconds: float = Field(default=30, gt=0)
+    feedback: Feedback = Feedback()
+
+
+def serving_policy(policy: ModelPolicy) -> ServingPolicy:
+    """Validate the section.
+
+    Raises:
+        ConfigurationError: A key is unknown or wrong; the text names it.
+    """
+    try:
+        return ServingPolicy.model_validate(policy.serving)
+    except ValidationError as error:
+        lines = [f"  serving.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(f"sql/{policy.model}/model.yml is wrong:\n" + "\n".join(lines)) from error
