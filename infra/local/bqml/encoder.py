@@ -90,12 +90,17 @@ class Encoder:
         standardize: bool,
         rows: pa.Array | None = None,
         targets: Floats | None = None,
+        sample_deviation: bool = False,
     ) -> Encoder:
         """Learn from the marked rows. ``targets`` (n × classes, for target encoding) are those rows' labels.
 
+        Numbers are scaled by the population's deviation, or (KMEANS, PCA) by that of a sample.
+
         Raises BqmlError on an all-NULL, infinite or unsupported column.
         """
-        encodings = [_fit(item, item.values(), method, targets) for item in inputs_of(data, features, rows)]
+        encodings = [
+            _fit(item, item.values(), method, targets, int(sample_deviation)) for item in inputs_of(data, features, rows)
+        ]
         return cls(method, standardize, encodings, features)
 
     def inputs(self, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> list[Input]:
@@ -220,19 +225,21 @@ def _coerced(item: Input, encoding: Encoding) -> Input:
     )
 
 
-def _fit(item: Input, column: pa.ChunkedArray, method: str, targets: Floats | None) -> Encoding:
+def _fit(
+    item: Input, column: pa.ChunkedArray, method: str, targets: Floats | None, ddof: int
+) -> Encoding:
     encoding = Encoding(item.name, item.source, item.kind, type_name(item.arrow_type))
     if len(column) and column.null_count == len(column):
         raise BqmlError(f"Column {item.source!r} has only NULL values in the training data.")
     if item.kind == NUMERIC:
-        encoding.mean, encoding.std = _moments(item.source, column)
+        encoding.mean, encoding.std = _moments(item.source, column, ddof)
     elif item.kind == VECTOR:
         encoding.width = _width(item)
         block = _vectors(item, encoding)
         if not np.isfinite(block).all():
             raise BqmlError(f"Column {item.source!r} has NaN or infinite values in the training data.")
         encoding.means = block.mean(axis=0).tolist()
-        encoding.stds = [s if s > 0 else 1.0 for s in block.std(axis=0).tolist()]
+        encoding.stds = [s if s > 0 else 1.0 for s in block.std(axis=0, ddof=min(ddof, len(block) - 1)).tolist()]
     elif item.kind == SPARSE:
         index = pc.max(_flat_fields(column)[0]).as_py()
         encoding.width = int(index) + 1 if index is not None else 1
@@ -241,12 +248,12 @@ def _fit(item: Input, column: pa.ChunkedArray, method: str, targets: Floats | No
     return encoding
 
 
-def _moments(name: str, column: pa.ChunkedArray) -> tuple[float, float]:
+def _moments(name: str, column: pa.ChunkedArray, ddof: int) -> tuple[float, float]:
     values = numbers(column.drop_null(), 0.0)
     mean = float(np.mean(values, dtype=np.float64))
     if not np.isfinite(mean):
         raise BqmlError(f"Column {name!r} has NaN or infinite values in the training data.")
-    std = float(np.std(values, dtype=np.float64))
+    std = float(np.std(values, dtype=np.float64, ddof=min(ddof, len(values) - 1)))
     # A constant column's deviation comes out as rounding noise of the mean; it carries nothing to scale.
     return mean, std if std > 1e-12 * max(abs(mean), 1e-300) else 1.0
 

@@ -52,14 +52,13 @@ def predicted_codes(probabilities: Floats, threshold: float = 0.5) -> Codes:
     """The predicted class: two classes by threshold on the first (the higher label), more by the largest."""
     if probabilities.shape[1] == 2:
         return np.where(probabilities[:, 0] >= threshold, 0, 1).astype(np.int64)
-    return probabilities.argmax(axis=1).astype(np.int64)
+    return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def confusion(actual: Codes, predicted: Codes, classes: int) -> npt.NDArray[np.int64]:
     """Rows: the actual class; columns: the predicted one."""
     cells = np.bincount(actual * classes + predicted, minlength=classes * classes)
-    table: Codes = cells.astype(np.int64).reshape(classes, classes)
-    return table
+    return np.asarray(cells.reshape(classes, classes), dtype=np.int64)
 
 
 def classification_metrics(actual: Codes, probabilities: Floats, threshold: float = 0.5) -> dict[str, float]:
