@@ -7,6 +7,7 @@ that was out when the process died is repeated and not counted as failed.
 One lock guards everything; no call holds it while it waits for a subscriber.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -51,6 +52,8 @@ class Broker:
         self._lock = threading.RLock()
         self._clock = clock
         self._store = MessageStore(path)
+        # Part of every ack ID: what a client says about a delivery of an earlier process is not of this process's.
+        self._process = secrets.token_hex(4)
         self._closed = False
         self._listeners: list[Callable[[str], None]] = []
         self._topics: dict[str, Any] = {}
@@ -230,7 +233,7 @@ class Broker:
                     protos = self._store.messages([lease.seq for lease in leases])
                     return [
                         Delivery(
-                            f"{subscribed.number}-{lease.seq}-{lease.number}",
+                            f"{subscribed.number}-{lease.seq}-{lease.number}-{self._process}",
                             PubsubMessage.FromString(protos[lease.seq]),
                             lease.failures + 1,
                         )
@@ -368,11 +371,12 @@ class Broker:
         parsed = []
         for ack_id in ack_ids:
             try:
-                number, seq, lease = (int(part) for part in ack_id.split("-"))
+                *numbers, process = ack_id.split("-")
+                number, seq, lease = (int(part) for part in numbers)
             except ValueError:
                 raise invalid(f"Some acknowledgement IDs in the request are malformed (ack_id={ack_id}).") from None
             if number == subscribed.number:
-                parsed.append((seq, lease))
+                parsed.append((seq, lease if process == self._process else 0))
         return parsed
 
     def _store_messages(self, topic: str, messages: Iterable[Any]) -> list[tuple[int, int]]:

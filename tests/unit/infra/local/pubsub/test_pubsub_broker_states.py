@@ -3,12 +3,11 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import duration_pb2
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from infra.local.pubsub.broker import Broker, Delivery
 from infra.local.pubsub.resources import PubsubMessage, Subscription, Topic, checked_subscription, checked_topic
@@ -19,8 +18,6 @@ ATTEMPTS = 5
 
 
 class Deliveries(RuleBasedStateMachine):
-    out = Bundle("out")
-
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
@@ -40,6 +37,7 @@ class Deliveries(RuleBasedStateMachine):
             self.broker.create_subscription(checked_subscription(request))
         self.published: dict[str, int] = {}  # failures, by text
         self.settled: set[str] = set()
+        self.handed: list[Delivery] = []  # every delivery there was, to settle it late or twice
         self.held: dict[str, tuple[str, float]] = {}  # ack ID and deadline, by text
 
     def open(self) -> Broker:
@@ -59,27 +57,30 @@ class Deliveries(RuleBasedStateMachine):
         self.broker.publish(TOPIC, [PubsubMessage(data=text.encode()) for text in texts])
         self.published |= dict.fromkeys(texts, 0)
 
-    @rule(target=out, limit=st.integers(1, 3))
-    def pull(self, limit: int) -> Any:
-        deliveries = self.broker.pull(SUBSCRIPTION, limit=limit, wait=0)
-        for delivery in deliveries:
+    @rule(limit=st.integers(1, 5))
+    def pull(self, limit: int) -> None:
+        for delivery in self.broker.pull(SUBSCRIPTION, limit=limit, wait=0):
             text = delivery.message.data.decode()
             assert text not in self.settled, "delivered after it was acknowledged"
             assert text not in self.held, "delivered while it was out"
             assert delivery.attempt == self.published[text] + 1
             self.held[text] = (delivery.ack_id, self.now + 10)
-        return multiple(*deliveries)
+            self.handed.append(delivery)
 
-    @rule(delivery=consumes(out))
-    def acknowledge(self, delivery: Delivery) -> None:
+    @precondition(lambda self: self.handed)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        delivery = data.draw(st.sampled_from(self.handed))
         text = delivery.message.data.decode()
         self.broker.acknowledge(SUBSCRIPTION, [delivery.ack_id])
         if self.published[text] < ATTEMPTS:
             self.held.pop(text, None)
             self.settled.add(text)
 
-    @rule(delivery=consumes(out), seconds=st.sampled_from([0, 30]))
-    def modify(self, delivery: Delivery, seconds: int) -> None:
+    @precondition(lambda self: self.handed)
+    @rule(data=st.data(), seconds=st.sampled_from([0, 0, 30]))
+    def modify(self, data: st.DataObject, seconds: int) -> None:
+        delivery = data.draw(st.sampled_from(self.handed))
         text = delivery.message.data.decode()
         self.broker.modify_ack_deadline(SUBSCRIPTION, [delivery.ack_id], seconds)
         if self.held.get(text, ("", 0))[0] != delivery.ack_id:
@@ -88,6 +89,15 @@ class Deliveries(RuleBasedStateMachine):
             self.held[text] = (delivery.ack_id, self.now + seconds)
         else:
             self.failed(text)
+
+    @rule(rounds=st.integers(1, ATTEMPTS + 1))
+    def fail_all(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.wait(5)  # past the longest back-off
+            self.pull(5)
+            for text, (ack_id, _) in list(self.held.items()):
+                self.broker.fail(SUBSCRIPTION, [ack_id], "no")
+                self.failed(text)
 
     @rule(seconds=st.integers(1, 12))
     def wait(self, seconds: int) -> None:
