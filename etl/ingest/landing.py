@@ -9,13 +9,17 @@ it after a day should this call die.
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from google.api_core import exceptions as api
+from google.api_core import retry as api_retry
 from google.cloud import bigquery
+from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from etl.errors import InputError, StatementError, UnavailableError
 from etl.ingest.kinds import Kind
@@ -24,6 +28,7 @@ from etl.templates import Templates
 from etl.warehouse import JobKey, Warehouse
 
 _STAGING_LIFETIME = dt.timedelta(days=1)
+_PATIENCE = 30.0  # seconds
 
 
 class Landing:
@@ -67,15 +72,15 @@ class Landing:
             labels={"application": "bqloop", "import": self._import_id},
         )
         client = self._warehouse.client
-        try:
-            client.create_table(table)
-            with rows.open("rb") as file:
-                client.load_table_from_file(file, self._staging, job_config=config, num_retries=3).result()
-        except (api.ServerError, api.TooManyRequests, api.RetryError, ConnectionError) as error:
-            address = self._warehouse.settings.endpoints.bigquery or "Google's address"
-            raise UnavailableError(f"BigQuery at {address} cannot be used just now: {error}") from error
-        except api.GoogleAPICallError as error:
-            raise StatementError(f"loading {self._staging}: {error.message}", reason=type(error).__name__) from error
+        with _bigquery_errors(self._warehouse, f"loading {self._staging}"), rows.open("rb") as file:
+            client.create_table(table, retry=_patient())
+            job = client.load_table_from_file(file, self._staging, job_config=config, num_retries=3)
+            # The library's own waiting looks once a second; most loads are done sooner.
+            for seconds in api_retry.exponential_sleep_generator(initial=0.05, maximum=2.0):
+                if job.done(retry=_patient()):
+                    break
+                time.sleep(seconds)
+            job.result(retry=_patient())
 
     def insert(self, statement: str, parameters: Mapping[str, Any], *, columns: Sequence[str] = ()) -> int:
         """Carry out one of `import/`.
@@ -84,12 +89,15 @@ class Landing:
             The number of rows that it added.
         """
         rendered = self._render(statement, staging=quoted(self._staging), columns=list(columns))
-        job = self._warehouse.run(rendered, self._key(statement), {"import_id": self._import_id, **parameters})
+        with _bigquery_errors(self._warehouse, "asking for earlier imports of this file"):
+            key = self._key(statement)
+        job = self._warehouse.run(rendered, key, {"import_id": self._import_id, **parameters})
         return int(job.num_dml_affected_rows or 0)
 
     def clear(self) -> None:
-        """Drop the staging table."""
-        self._warehouse.client.delete_table(self._staging, not_found_ok=True)
+        """Drop the staging table; it lapses by itself where that fails."""
+        with suppress(UnavailableError, StatementError), _bigquery_errors(self._warehouse, f"dropping {self._staging}"):
+            self._warehouse.client.delete_table(self._staging, not_found_ok=True, retry=_patient())
 
     def _key(self, statement: str) -> JobKey:
         """The first key whose job has not ended: an ended one is of an earlier import of the same file, now undone or void."""
@@ -97,7 +105,9 @@ class Landing:
         while True:
             key = JobKey(self._import_id, "import", f"{statement}-{occasion}")
             try:
-                job = self._warehouse.client.get_job(key.job_id(1), location=self._warehouse.settings.location)
+                job = self._warehouse.client.get_job(
+                    key.job_id(1), location=self._warehouse.settings.location, retry=_patient()
+                )
             except api.NotFound:
                 return key
             if job.state != "DONE":
@@ -118,11 +128,26 @@ def table_schema(warehouse: Warehouse, templates: Templates, name: str) -> Seque
         UnavailableError: BigQuery cannot be reached.
     """
     full_name = Naming.of(warehouse.settings, templates.model).table(name)
-    try:
-        schema: Sequence[bigquery.SchemaField] = warehouse.client.get_table(full_name).schema
-    except api.NotFound:
-        raise InputError(f"there is no table {full_name}; `bqloop doctor` says how to make it") from None
-    except (api.ServerError, api.RetryError, ConnectionError) as error:
-        address = warehouse.settings.endpoints.bigquery or "Google's address"
-        raise UnavailableError(f"BigQuery at {address} cannot be used just now: {error}") from error
+    with _bigquery_errors(warehouse, f"asking for the columns of {full_name}"):
+        try:
+            schema: Sequence[bigquery.SchemaField] = warehouse.client.get_table(full_name, retry=_patient()).schema
+        except api.NotFound:
+            raise InputError(f"there is no table {full_name}; `bqloop doctor` says how to make it") from None
     return schema
+
+
+def _patient() -> api_retry.Retry:
+    """Google's own retry predicate, for a bounded time: a person is waiting."""
+    return bigquery.DEFAULT_RETRY.with_timeout(_PATIENCE)
+
+
+@contextmanager
+def _bigquery_errors(warehouse: Warehouse, doing: str) -> Iterator[None]:
+    """Google's errors as ours."""
+    try:
+        yield
+    except (api.ServerError, api.TooManyRequests, api.RetryError, ConnectionError, RequestsConnectionError) as error:
+        address = warehouse.settings.endpoints.bigquery or "Google's address"
+        raise UnavailableError(f"BigQuery at {address} cannot be used just now ({doing}): {error}") from error
+    except api.GoogleAPICallError as error:
+        raise StatementError(f"{doing}: {error.message}", reason=type(error).__name__) from error
