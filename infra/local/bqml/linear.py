@@ -39,7 +39,7 @@ class LinearLearner:
 
     def margins(self, encoder: Encoder, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> Floats:
         """The linear predictor, (n × outputs)."""
-        return encoder.design(data, intercept=self.intercept, rows=rows).dot(self.weights)
+        return encoder.predictor(data, self.weights, intercept=self.intercept, rows=rows)
 
     def raw_weights(self, encoder: Encoder) -> Floats:
         """The weights for unstandardised numbers; same shape, the intercept's row always there."""

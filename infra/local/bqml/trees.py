@@ -7,7 +7,7 @@ mean, which gives other models. XGBOOST_VERSION = '2.1' asks for that; '0.9' and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from .progress import Progress, relative_progress
 
 Matrix = npt.NDArray[np.float32]
 SEED = 0
+FEW_ROWS = 512
 
 
 @dataclass
@@ -31,6 +32,7 @@ class TreeLearner:
 
     booster: xgboost.Booster
     outputs: int
+    _single: xgboost.Booster | None = field(default=None, repr=False, compare=False)
 
     def margins(self, encoder: Encoder, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> Floats:
         """The raw predictions, (n × outputs)."""
@@ -40,8 +42,18 @@ class TreeLearner:
         """As ``margins``, of an encoded matrix."""
         if not len(matrix):
             return np.empty((0, self.outputs))
-        predicted = self.booster.inplace_predict(matrix, predict_type="margin", strict_shape=True)
+        booster = self.booster if len(matrix) > FEW_ROWS else self._single_threaded()
+        predicted = booster.inplace_predict(matrix, predict_type="margin", strict_shape=True)
         return np.asarray(predicted, dtype=np.float64).reshape(len(matrix), self.outputs)
+
+    def _single_threaded(self) -> xgboost.Booster:
+        """The same trees on one thread: for a few rows, waking the others takes longer than the work itself."""
+        if self._single is None:
+            single = xgboost.Booster({"nthread": 1})
+            single.load_model(bytearray(self.raw()))
+            single.set_param({"nthread": 1})
+            self._single = single
+        return self._single
 
     def contributions(self, matrix: Matrix, *, approximate: bool) -> Floats:
         """Tree SHAP values, (n × outputs × columns + 1); the last column is the baseline."""

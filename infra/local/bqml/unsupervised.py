@@ -43,7 +43,9 @@ def train_unsupervised(
     if warm_start is not None:
         encoder = warm_start.encoder
     else:
-        encoder = Encoder.fit(data, features, method=ONE_HOT, standardize=standardize or not kmeans, sample_deviation=True)
+        encoder = Encoder.fit(
+            data, features, method=ONE_HOT, standardize=standardize or not kmeans, sample_deviation=True
+        )
         if not kmeans and not standardize:
             for encoding in encoder.encodings:  # numbers are centred all the same
                 encoding.std, encoding.stds = 1.0, [1.0] * len(encoding.stds)
