@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functions_framework
 from cloudevents.http import CloudEvent
+from flask import Request, Response
 
 from functions import dead_letters, stage_events
 from functions.structured_logs import log_as_json
@@ -61,3 +62,11 @@ def score(event: CloudEvent) -> None:
 def dead_letter(event: CloudEvent) -> None:
     """Record a message that no stage could carry out."""
     dead_letters.handle(event)
+
+
+@functions_framework.http
+def service(request: Request) -> Response:
+    """Answer predictions."""
+    from functions.service import routes  # DuckDB and sqlglot are for this function alone
+
+    return routes.answer(request)

@@ -1,0 +1,188 @@
+"""From pairs of deals to answers: look up, compute, ask, log, answer; in this order, and nothing leaves unlogged."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from functions.service.asking import Asker, Prediction
+from functions.service.attributions import top_attributions
+from functions.service.feature_program import Pair
+from functions.service.inference_log import InferenceLog
+from functions.service.known_deals import Key, KnownDeals
+from functions.service.payloads import DealIn, DealRef, Scored
+from functions.service.policy import ServingPolicy
+from functions.service.problems import Fault, Problem, of_fields
+
+Rows = Mapping[Key, Mapping[str, Any]]
+
+
+def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[Key, Mapping[str, Any]]:
+    """The deals of a request as raw_deals would have them, those named by ID looked up.
+
+    Args:
+        given: JSON pointer and deal for each place in the request.
+        known: Where named deals are found.
+
+    Raises:
+        Problem: 404 for a deal that is not known, 422 for one that is given twice and differently.
+    """
+    now = dt.datetime.now(dt.UTC)
+    found: dict[Key, Mapping[str, Any]] = {}
+    named: dict[Key, str] = {}
+    for pointer, deal in given:
+        if deal.title is None:
+            named.setdefault(deal.key, pointer)
+            continue
+        row = {**deal.row, "ingested_at": now}
+        if found.setdefault(deal.key, row) != row:
+            raise of_fields([Fault(pointer, "this deal stands elsewhere in the request with other content")])
+    missing = [key for key in named if key not in found]
+    looked_up = known.deals(missing)
+    unknown = [
+        Fault(named[key], f"deal {key[1]!r} of source {key[0]!r} is not known")
+        for key in missing
+        if key not in looked_up
+    ]
+    if unknown:
+        raise of_fields(unknown, HTTPStatus.NOT_FOUND)
+    return found | dict(looked_up)
+
+
+def ordered(one: Key, other: Key) -> Pair:
+    """A pair in the order in which the warehouse holds it: the deal whose source and ID sort first is left."""
+    return (one, other) if one < other else (other, one)
+
+
+class Scorer:
+    """Scores pairs for one model.
+
+    Args:
+        model: The model.
+        asker: Asks its endpoint.
+        log: Keeps every prediction.
+        serving: Its section of the policy.
+    """
+
+    def __init__(self, model: str, asker: Asker, log: InferenceLog, serving: ServingPolicy) -> None:
+        self._model = model
+        self._asker = asker
+        self._log = log
+        self._serving = serving
+
+    def predict(self, deals: Rows, pairs: Sequence[Pair], rivals: Iterable[Pair] = ()) -> Prediction:
+        """Ask about pairs.
+
+        Args:
+            deals: The deals of all pairs and rivals.
+            pairs: What is asked, each once, as `ordered` gives them.
+            rivals: Other pairs, among which the pairs' standing is judged.
+        """
+        wanted = set(pairs)
+        compared = [*pairs, *(set(rivals) - wanted)]
+        if len(compared) > self._serving.max_pairs:
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"more than {self._serving.max_pairs} pairs to compare")
+
+        def compute(version: Any) -> list[dict[str, Any]]:
+            rows = version.program.compute(list(deals.values()), compared)
+            by_pair = {pair_of(row): row for row in rows}
+            return [by_pair[pair] for pair in pairs]
+
+        return self._asker.ask(compute)
+
+    def record(
+        self, request_id: str, route: str, started: float, prediction: Prediction, *, candidates: int | None = None
+    ) -> None:
+        """Have every prediction of a request kept.
+
+        Raises:
+            UnavailableError: They cannot be kept.
+        """
+        facts = self._facts(request_id, route, started, candidates) | self._version_facts(prediction)
+        self._log.confirm(
+            [
+                {
+                    **facts,
+                    "inference_id": f"{request_id}/{place}",
+                    **{c: row[c] for c in ("left_source", "left_id", "right_source", "right_id")},
+                    "features": json.dumps(instance, allow_nan=False),
+                    "probability": probability,
+                    "is_duplicate": probability >= prediction.version.threshold,
+                }
+                for place, (row, instance, probability) in enumerate(
+                    zip(prediction.rows, prediction.instances(), prediction.probabilities, strict=True)
+                )
+            ]
+        )
+
+    def record_nothing_found(self, request_id: str, route: str, started: float, deal: Key) -> None:
+        """Have it kept that a deal had no candidates at all."""
+        facts = self._facts(request_id, route, started, 0)
+        self._log.confirm(
+            [
+                {
+                    **facts,
+                    "inference_id": f"{request_id}/none/{deal[0]}/{deal[1]}",
+                    "left_source": deal[0],
+                    "left_id": deal[1],
+                }
+            ]
+        )
+
+    def scored(self, prediction: Prediction, *, explain: Sequence[int] = (), features: bool = False) -> list[Scored]:
+        """The answer's rows, in the order of the prediction's.
+
+        Args:
+            prediction: What the version said.
+            explain: Places of the rows whose attributions are wanted.
+            features: Whether the features are wanted.
+        """
+        instances = prediction.instances()
+        told = {}
+        if explain:
+            lists = top_attributions(
+                [instances[i] for i in explain],
+                [prediction.probabilities[i] for i in explain],
+                prediction.version.means,
+                lambda variants: self._asker.ask_again(prediction.version, variants),
+            )
+            told = dict(zip(explain, lists, strict=True))
+        return [
+            Scored(
+                left=DealRef(source=row["left_source"], deal_id=row["left_id"]),
+                right=DealRef(source=row["right_source"], deal_id=row["right_id"]),
+                probability=probability,
+                is_duplicate=probability >= prediction.version.threshold,
+                top_attributions=told.get(place),
+                features=instances[place] if features else None,
+            )
+            for place, (row, probability) in enumerate(zip(prediction.rows, prediction.probabilities, strict=True))
+        ]
+
+    def _facts(self, request_id: str, route: str, started: float, candidates: int | None) -> dict[str, Any]:
+        return {
+            "request_id": request_id,
+            "answered_at": dt.datetime.now(dt.UTC).isoformat(),
+            "route": route,
+            "model": self._model,
+            "candidates": candidates,
+            "latency_ms": round((time.perf_counter() - started) * 1e3, 3),
+        }
+
+    def _version_facts(self, prediction: Prediction) -> dict[str, Any]:
+        return {
+            "version": prediction.version.version,
+            "deployed_model_id": prediction.deployed_model,
+            "run_id": prediction.version.run_id,
+            "threshold": prediction.version.threshold,
+            "endpoint_ms": round(prediction.endpoint_ms, 3),
+        }
+
+
+def pair_of(row: Mapping[str, Any]) -> Pair:
+    """The pair that a row of the feature table is about."""
+    return (row["left_source"], row["left_id"]), (row["right_source"], row["right_id"])
