@@ -1,0 +1,133 @@
+"""DuckDB for many threads: a cursor a thread, real transactions, bounded memory.
+
+bqemulator's own engine shares one connection between all requests, so that one long query holds up everybody and a
+failure halfway leaves what was done so far. Here every thread speaks through a cursor of its own (DuckDB's cursors are
+sessions on the same database: they run side by side and see each other's commits), and a job's changes to tables and
+to the catalog stand or fall together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from bqemulator.config import Settings
+from bqemulator.storage.engine import DuckDBEngine
+
+MEMORY_VARIABLE = "BQLOOP_DUCKDB_MEMORY"
+THREADS_VARIABLE = "BQLOOP_DUCKDB_THREADS"
+
+
+def memory_limit() -> str:
+    """What DuckDB may use, as it writes sizes: `BQLOOP_DUCKDB_MEMORY` ("6GB"), else half of the machine's memory."""
+    wanted = os.environ.get(MEMORY_VARIABLE)
+    if wanted:
+        return wanted
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{max(total // 2, 512 * 2**20) // 2**20}MiB"
+
+
+class ThreadedEngine(DuckDBEngine):  # type: ignore[misc]  # bqemulator ships without type information
+    """bqemulator's engine with a cursor for each thread that asks for one."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._local = threading.local()
+        self._exclusive = threading.Lock()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """This thread's session. Views registered on it are seen by this thread alone."""
+        base = super().connection
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None or getattr(self._local, "base", None) is not base:
+            cursor = base.cursor()
+            cursor.execute("SET TimeZone = 'UTC'")
+            self._local.cursor = cursor
+            self._local.base = base
+        return cursor
+
+    def _apply_session_pragmas(self) -> None:
+        """Time zone, memory and spill folder, once for the whole database."""
+        base = super().connection
+        base.execute("SET TimeZone = 'UTC'")
+        base.execute(f"SET memory_limit = '{memory_limit()}'")
+        spill = Path(self._settings.data_dir) / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        base.execute(f"SET temp_directory = '{spill}'")
+        threads = os.environ.get(THREADS_VARIABLE)
+        if threads:
+            base.execute(f"SET threads = {int(threads)}")
+
+    def _load_spatial(self) -> None:
+        """Nothing: the spatial extension is a download, and GEOGRAPHY is refused here (see the README)."""
+
+    async def stop(self) -> None:
+        """Close the database; what is committed is on disk already."""
+        self._local = threading.local()
+        await super().stop()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block's changes, or none. Not to be nested."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def begin(self) -> None:
+        """Open a transaction in this thread's session."""
+        self.connection.execute("BEGIN TRANSACTION")
+        self._local.open = True
+
+    def commit(self) -> None:
+        """Make the open transaction's changes lasting and visible."""
+        self._local.open = False
+        self.connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Forget the open transaction's changes; nothing if DuckDB closed it by itself."""
+        self._local.open = False
+        try:
+            self.connection.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread has opened a transaction."""
+        return bool(getattr(self._local, "open", False))
+
+    @asynccontextmanager
+    async def write_lock(self) -> AsyncIterator[None]:
+        """bqemulator's write lock, across threads and event loops alike (its own is bound to one loop)."""
+        if _on_event_loop():
+            while not self._exclusive.acquire(blocking=False):
+                await asyncio.sleep(0.002)
+        else:
+            self._exclusive.acquire()
+        try:
+            yield
+        finally:
+            self._exclusive.release()
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Every row of a query, as tuples."""
+        return list(self.execute(sql, parameters).fetchall())
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""`INFORMATION_SCHEMA.JOBS` and its kin, read from the jobs that this warehouse has run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+from sqlglot import exp
+
+from .engine import ThreadedEngine
+from .job import Job
+from .job_store import JobStore
+
+if TYPE_CHECKING:
+    from .statements import Session
+
+VIEWS = frozenset({"JOBS", "JOBS_BY_PROJECT", "JOBS_BY_USER", "JOBS_BY_ORGANIZATION", "JOBS_BY_FOLDER"})
+
+_TIME = pa.timestamp("us", tz="UTC")
+_TABLE = pa.struct([("project_id", pa.string()), ("dataset_id", pa.string()), ("table_id", pa.string())])
+SCHEMA = pa.schema(
+    [
+        ("creation_time", _TIME),
+        ("project_id", pa.string()),
+        ("user_email", pa.string()),
+        ("job_id", pa.string()),
+        ("job_type", pa.string()),
+        ("statement_type", pa.string()),
+        ("priority", pa.string()),
+        ("start_time", _TIME),
+        ("end_time", _TIME),
+        ("query", pa.string()),
+        ("state", pa.string()),
+        ("total_bytes_processed", pa.int64()),
+        ("total_bytes_billed", pa.int64()),
+        ("total_slot_ms", pa.int64()),
+        ("cache_hit", pa.bool_()),
+        ("error_result", pa.struct([("reason", pa.string()), ("location", pa.string()), ("message", pa.string())])),
+        ("destination_table", _TABLE),
+        ("labels", pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))),
+    ]
+)
+
+
+class JobViews:
+    """Puts the jobs in the place of INFORMATION_SCHEMA.JOBS."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    def register(self, tree: exp.Expression, session: Session, engine: ThreadedEngine) -> exp.Expression:
+        """`tree` with every jobs view replaced by a relation registered in this thread's session."""
+        for table in list(tree.find_all(exp.Table)):
+            path = ".".join(part.name for part in table.parts).upper().split(".")
+            if len(path) < 2 or path[-2] != "INFORMATION_SCHEMA" or path[-1] not in VIEWS:
+                continue
+            name = f"_bqloop_jobs_{uuid4().hex}"
+            rows = [_row(job) for job in self._store.jobs(session.project)]
+            engine.connection.register(name, pa.Table.from_pylist(rows, SCHEMA))
+            session.views.append(name)
+            table.replace(exp.Table(this=exp.to_identifier(name), alias=table.args.get("alias")))
+        return tree
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _row(job: Job) -> dict[str, Any]:
+    resource = job.resource()
+    destination = resource["configuration"].get("query", {}).get("destinationTable") or {}
+    labels = job.configuration.get("labels") or {}
+    return {
+        "creation_time": _time(job.created),
+        "project_id": job.project,
+        "user_email": job.user,
+        "job_id": job.job_id,
+        "job_type": job.kind.upper(),
+        "statement_type": job.outcome.statistics.get("statementType"),
+        "priority": "INTERACTIVE",
+        "start_time": _time(job.started),
+        "end_time": _time(job.ended),
+        "query": job.configuration.get("query", {}).get("query"),
+        "state": job.state,
+        "total_bytes_processed": job.bytes_processed,
+        "total_bytes_billed": job.bytes_billed,
+        "total_slot_ms": int(resource["statistics"]["totalSlotMs"]),
+        "cache_hit": False,
+        "error_result": job.error,
+        "destination_table": {
+            "project_id": destination.get("projectId"),
+            "dataset_id": destination.get("datasetId"),
+            "table_id": destination.get("tableId"),
+        },
+        "labels": [{"key": key, "value": value} for key, value in labels.items()],
+    }

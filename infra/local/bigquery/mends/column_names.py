@@ -1,0 +1,21 @@
+"""BigQuery calls a column that has no name of its own `f0_`, `f1_`, ... in the order in which they stand."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+
+def mend(tree: exp.Expression) -> exp.Expression:
+    """Name the unnamed columns of the outermost SELECT."""
+    query: exp.Expression | None = tree
+    while isinstance(query, (exp.SetOperation, exp.Subquery)):
+        query = query.this
+    if not isinstance(query, exp.Select) or query.args.get("kind"):
+        return tree
+    place = 0
+    for projection in list(query.expressions):
+        if projection.is_star or projection.output_name:
+            continue
+        projection.replace(exp.alias_(projection.copy(), f"f{place}_"))
+        place += 1
+    return tree

@@ -1,0 +1,274 @@
+"""Carries out one SQL statement in this thread's session: what to run, in which order, and what to write down of it.
+
+The way is bqemulator's (rewrite, translate, qualify, run, bring the catalog up to date); what differs is that ML
+statements are carried out, parameters are bound by DuckDB, and the result is told apart from DuckDB's own status rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from bqemulator.api.dependencies import AppContext
+from bqemulator.catalog import ddl_sync
+from bqemulator.domain.errors import DomainError
+from bqemulator.jobs import executor
+from bqemulator.jobs.routine_ddl import detect_drop_routine, run_drop_routine
+from bqemulator.row_access.identity import CallerIdentity
+from bqemulator.sql.inner_query import rewrite_and_translate_statement
+from bqemulator.sql.table_rewriter import rewrite_table_refs
+from bqemulator.storage.engine import SNAPSHOTS_SCHEMA
+from bqemulator.versioning.time_travel import _resolve_target_ts
+from sqlglot import exp
+
+from . import mends
+from .catalog import reload_catalog
+from .dialect import parse
+from .driving import drive
+from .emulator_errors import domain_error
+from .engine import ThreadedEngine
+from .errors import BigQueryError
+from .job import Job
+from .job_views import JobViews
+from .ml import MlStatements
+from .parameters import Parameter, place_parameters, used_values
+from .time_travel import TimeTravel
+from .translation import Translator
+
+ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
+
+
+@dataclass
+class Session:
+    """What the statements of one job share."""
+
+    project: str
+    job: Job
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    caller: CallerIdentity = ANONYMOUS
+    shared: bool = False
+    """Whether earlier statements may have left something that only this thread's DuckDB session sees."""
+    views: list[str] = field(default_factory=list)
+    """Relations registered in this thread's DuckDB session for the statement that runs."""
+
+
+@dataclass
+class Result:
+    """What a statement gives. `table` is None where BigQuery shows no rows."""
+
+    statement_type: str = ""
+    table: pa.Table | None = None
+    schema: list[dict[str, Any]] = field(default_factory=list)
+    affected_rows: int | None = None
+    ddl_operation: str | None = None
+    target: dict[str, str] | None = None
+    statistics: dict[str, Any] = field(default_factory=dict)
+
+
+class Statements:
+    """Carries out statements on one warehouse."""
+
+    def __init__(self, context: AppContext, engine: ThreadedEngine, ml: MlStatements, views: JobViews) -> None:
+        self._context = context
+        self._engine = engine
+        self._ml = ml
+        self._views = views
+        self._translator = Translator()
+
+    @property
+    def time_travel(self) -> TimeTravel:
+        """The earlier states of tables."""
+        travel: TimeTravel = self._context.snapshots
+        return travel
+
+    def refresh_catalog(self, job: Job) -> None:
+        """To be called after a job's transaction: reads the catalog again if the job has touched it."""
+        if job.touched_catalog:
+            job.touched_catalog = False
+            reload_catalog(self._context.catalog)
+
+    def run(self, sql: str, session: Session, tree: exp.Expression | None = None) -> Result:
+        """Carry out one statement; `tree` is its syntax tree, where the caller has it.
+
+        Raises:
+            DomainError: as BigQuery would refuse it or fail.
+        """
+        session.job.raise_if_cancelled()
+        try:
+            about_model = self._ml.run_statement(sql, session, self)
+            if about_model is not None:
+                return about_model
+            return self._run_sql(sql, parse(sql) if tree is None else tree, session)
+        except DomainError:
+            raise
+        except duckdb.Error as error:
+            raise domain_error(error) from error
+        finally:
+            for view in session.views:
+                self._engine.connection.unregister(view)
+            session.views.clear()
+
+    def ready(self, tree: exp.Expression, session: Session) -> exp.Expression:
+        """A query with the results of its ML functions in their places."""
+        return self._ml.replace_functions(tree, session, self)
+
+    def check_models(self, tree: exp.Expression, session: Session) -> None:
+        """Refuse a query that names a model or an ML function that does not exist; for dry runs."""
+        self._ml.check(tree, session)
+
+    def is_ml(self, tree: exp.Expression) -> bool:
+        """Whether a query needs BigQuery ML to be carried out."""
+        return self._ml.has_functions(tree)
+
+    def translated(self, tree: exp.Expression, session: Session) -> tuple[str, dict[str, Any] | None]:
+        """DuckDB's SQL for a statement without ML functions, and its parameter values."""
+        values = place_parameters(tree, session.parameters)
+        tree = self._views.register(tree, session, self._engine)
+        self._go_back_in_time(tree, session)
+        sql = mends.before_translation(tree).sql(dialect="bigquery")
+        translated = drive(
+            rewrite_and_translate_statement(
+                sql,
+                project_id=session.project,
+                ctx=self._context,
+                caller=session.caller,
+                translator=self._translator,
+            )
+        )
+        try:
+            duckdb_sql = rewrite_table_refs(translated, session.project)
+        except DomainError as error:
+            raise domain_error(error, translated) from error
+        return duckdb_sql, used_values(duckdb_sql, values)
+
+    def _go_back_in_time(self, tree: exp.Expression, session: Session) -> None:
+        """Replace each `table FOR SYSTEM_TIME AS OF t` by the rows that the table had."""
+        for table in list(tree.find_all(exp.Table)):
+            version = table.args.get("version")
+            if version is None or not table.db:
+                continue
+            key = (table.catalog or session.project, table.db, table.name)
+            meta = self._context.catalog.get_table(*key)
+            if meta is not None and meta.table_type == "VIEW":
+                raise BigQueryError("notImplemented", f"FOR SYSTEM_TIME AS OF on the view {table.db}.{table.name}")
+            state = self.time_travel.state_at(*key, _resolve_target_ts(version, self._engine))
+            table.set("version", None)
+            if state is None:
+                continue
+            copy, rows = state
+            source = exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA)) if copy else table.copy()
+            source.set("alias", None)
+            alias = table.alias_or_name
+            table.replace(exp.select("*").from_(source).limit(rows).subquery(alias))
+
+    # -- one statement ------------------------------------------------------
+
+    def _run_sql(self, sql: str, tree: exp.Expression, session: Session) -> Result:
+        tree = self._ml.replace_functions(tree, session, self)
+        plain = tree.sql(dialect="bigquery") if not isinstance(tree, exp.Command) else sql
+        kind = _statement_type(plain, tree)
+        if kind == "EXPORT_DATA":
+            return self._export(plain, session)
+        ddl = self._bqemulator_ddl(plain, kind, session)
+        if ddl is not None:
+            return ddl
+        project = session.project
+        executor._reject_dml_on_immutable(project, plain, self._context)
+        operation = executor._guard_and_resolve_single_ddl(plain, kind, project, self._context)
+        targets = executor._dml_target_tables(tree, project) if executor._is_dml(tree) else []
+        for target in targets:
+            self.time_travel.before_change(*target, append_only=isinstance(tree, exp.Insert))
+        if isinstance(tree, (exp.Create, exp.Drop)):
+            self._before_ddl(tree, project)
+        duckdb_sql, values = self.translated(tree, session)
+        try:
+            table = self._engine.fetch_arrow(duckdb_sql, values)  # type: ignore[arg-type]
+        except duckdb.Error as error:
+            raise domain_error(error, duckdb_sql) from error
+        session.job.touched_catalog |= isinstance(tree, (exp.Create, exp.Drop))
+        for sync in (
+            ddl_sync.sync_created_schema,
+            ddl_sync.sync_created_table,
+            ddl_sync.sync_created_view,
+            ddl_sync.sync_dropped_object,
+        ):
+            if isinstance(tree, (exp.Create, exp.Drop)):
+                sync(plain, project, self._context)
+        for target in targets:
+            self.time_travel.record_change(*target)
+        return self._result(table, kind, plain, operation, session)
+
+    def _before_ddl(self, tree: exp.Create | exp.Drop, project: str) -> None:
+        """A table that is replaced or dropped takes its history with it."""
+        target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+        if (tree.args.get("kind") or "").upper() != "TABLE" or not isinstance(target, exp.Table) or not target.db:
+            return
+        if isinstance(tree, exp.Create) and not tree.args.get("replace"):
+            return
+        self.time_travel.forget(target.catalog or project, target.db, target.name)
+
+    def _bqemulator_ddl(self, sql: str, kind: str, session: Session) -> Result | None:
+        """DDL that bqemulator carries out by itself: routines, row access policies, snapshots, clones, views."""
+        session.job.touched_catalog |= kind not in ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+        routine = detect_drop_routine(sql, session.project)
+        if routine is not None:
+            operation = drive(run_drop_routine(routine, self._context))
+            return Result(routine.statement_type, ddl_operation=operation)
+        if executor._maybe_run_row_access_ddl(session.project, sql, self._context) is not None:
+            return Result(kind)
+        if drive(executor._maybe_run_versioning_ddl(session.project, sql, self._context)) is not None:
+            return Result(kind or "CREATE_SNAPSHOT_TABLE")
+        return None
+
+    def _export(self, sql: str, session: Session) -> Result:
+        request = executor.parse_export_data(sql)
+        if request is None:
+            raise BigQueryError("invalidQuery", "Malformed EXPORT DATA statement.", location="query")
+        duckdb_sql, values = self.translated(parse(request.select_sql), session)
+        try:
+            table = self._engine.fetch_arrow(duckdb_sql, values)  # type: ignore[arg-type]
+        except duckdb.Error as error:
+            raise domain_error(error, duckdb_sql) from error
+        outcome = executor.write_export(table, request.options, self._context)
+        return Result(
+            "EXPORT_DATA",
+            statistics={
+                "exportDataStatistics": {"fileCount": str(outcome.file_count), "rowCount": str(outcome.rows)},
+                "transferredBytes": "0",
+            },
+        )
+
+    def _result(
+        self, table: pa.Table, kind: str, sql: str, operation: str | None, session: Session
+    ) -> Result:
+        shown, affected, schema = executor._finalize_statement_result(
+            table, kind, bq_sql=sql, project_id=session.project, ctx=self._context
+        )
+        if kind == "SELECT" or (not kind and shown.num_columns):
+            return Result(kind or "SELECT", shown, executor.build_response_schema(shown.schema))
+        return Result(
+            kind,
+            None,
+            schema or [],
+            affected_rows=affected,
+            ddl_operation=operation,
+            target=_target(sql, session.project) if kind.startswith("CREATE_TABLE") else None,
+        )
+
+
+def _statement_type(sql: str, tree: exp.Expression) -> str:
+    if isinstance(tree, exp.Query):
+        return "SELECT"
+    kind: str = executor.classify_statement_type(sql)
+    return kind
+
+
+def _target(sql: str, project: str) -> dict[str, str] | None:
+    table = ddl_sync._detect_plain_create_table(sql)
+    if table is None:
+        return None
+    owner, dataset, name = ddl_sync._split_target(table, project)
+    return {"projectId": owner, "datasetId": dataset, "tableId": name}

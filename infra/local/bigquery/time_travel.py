@@ -1,0 +1,158 @@
+"""Earlier states of a table for `FOR SYSTEM_TIME AS OF`, without a copy at every change.
+
+bqemulator copies the whole table after each DML statement and each streamed batch, which is quadratic for a log. Most
+changes here are appends: for them it is enough to remember how many rows there were at what time. A copy is made once
+before a statement that changes or removes rows, and the earlier states are then the first rows of that copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bqemulator.catalog.models import SnapshotMeta
+from bqemulator.domain.errors import OutOfRangeError, UnsupportedFeatureError
+from bqemulator.domain.events import TableDataChanged
+from bqemulator.storage.engine import SNAPSHOTS_SCHEMA
+from bqemulator.storage.sql_identifiers import quoted_table_ref
+from bqemulator.versioning.snapshots import SnapshotManager
+
+from .engine import ThreadedEngine
+
+LOG = '"_bqloop"."table_states"'
+
+
+@dataclass(frozen=True)
+class _State:
+    """A table's first `rows` rows at `at`; in the table itself, or in the copy that was made since."""
+
+    at: datetime
+    rows: int
+    copy: str | None
+
+
+class TimeTravel(SnapshotManager):  # type: ignore[misc]  # bqemulator ships without type information
+    """bqemulator's snapshot manager with states instead of copies; its callers notice no difference."""
+
+    _engine: ThreadedEngine
+
+    def open(self) -> None:
+        """Make room for the states; called once, before the first statement."""
+        self._engine.execute('CREATE SCHEMA IF NOT EXISTS "_bqloop"')
+        self._engine.execute(
+            f"CREATE TABLE IF NOT EXISTS {LOG} "
+            "(project VARCHAR, dataset VARCHAR, name VARCHAR, moment TIMESTAMPTZ, n BIGINT, copy VARCHAR)"
+        )
+
+    def before_change(self, project_id: str, dataset_id: str, table_id: str, *, append_only: bool) -> None:
+        """To be called before a statement changes a table, inside its transaction."""
+        if self._catalog.get_table(project_id, dataset_id, table_id) is None:
+            return
+        key = [project_id, dataset_id, table_id]
+        reference = quoted_table_ref(*key)
+        if not self._states(*key):
+            self._note(key, self._created(*key))
+        if append_only:
+            return
+        copy = f"s_{uuid.uuid4().hex}"
+        self._engine.execute(f'CREATE TABLE "{SNAPSHOTS_SCHEMA}"."{copy}" AS SELECT * FROM {reference}')
+        self._engine.execute(
+            f"UPDATE {LOG} SET copy = ? WHERE project = ? AND dataset = ? AND name = ? AND copy IS NULL", [copy, *key]
+        )
+
+    def record_change(self, project_id: str, dataset_id: str, table_id: str) -> SnapshotMeta | None:
+        """To be called after a change, inside its transaction."""
+        if self._catalog.get_table(project_id, dataset_id, table_id) is not None:
+            self._note([project_id, dataset_id, table_id], self._clock.now())
+        self._events.publish(TableDataChanged(project_id, dataset_id, table_id))
+        return None
+
+    def forget(self, project_id: str, dataset_id: str, table_id: str) -> None:
+        """The table is dropped or replaced: its states go."""
+        key = [project_id, dataset_id, table_id]
+        for state in self._states(*key):
+            if state.copy:
+                self._engine.execute(f'DROP TABLE IF EXISTS "{SNAPSHOTS_SCHEMA}"."{state.copy}"')
+        self._engine.execute(f"DELETE FROM {LOG} WHERE project = ? AND dataset = ? AND name = ?", key)
+
+    def drop_snapshots_for_table(
+        self, project_id: str, dataset_id: str, table_id: str, *, include_user: bool = True
+    ) -> int:
+        """bqemulator's call for a table that is deleted."""
+        self.forget(project_id, dataset_id, table_id)
+        dropped: int = super().drop_snapshots_for_table(project_id, dataset_id, table_id, include_user=include_user)
+        return dropped
+
+    def state_at(self, project: str, dataset: str, table: str, target: datetime) -> tuple[str | None, int] | None:
+        """Where a table's state at `target` is: the copy (None = the table itself) and how many of its first rows.
+
+        None if the table is still as it was then.
+
+        Raises:
+            OutOfRangeError: `target` lies in the future, beyond the retention, or before the table.
+        """
+        target = target if target.tzinfo else target.replace(tzinfo=UTC)
+        now = self._clock.now()
+        if target > now + timedelta(seconds=1):
+            raise OutOfRangeError(f"Invalid time travel timestamp {target.isoformat()}: it is in the future")
+        if target < now - timedelta(days=self._retention_days):
+            raise OutOfRangeError(
+                f"Invalid time travel timestamp {target.isoformat()}: beyond the window of {self._retention_days} days"
+            )
+        states = self._states(project, dataset, table)
+        born = self._created(project, dataset, table)
+        past = [state for state in states if state.at <= target]
+        if not past:
+            if states or target < born:
+                raise OutOfRangeError(
+                    f"Invalid snapshot time {target.isoformat()} for table {project}:{dataset}.{table}: "
+                    f"the table was created or replaced at {born.isoformat()}"
+                )
+            return None
+        state = past[-1]
+        return None if state is states[-1] and state.copy is None else (state.copy, state.rows)
+
+    def resolve_time_travel(
+        self, project_id: str, dataset_id: str, table_id: str, target: datetime
+    ) -> SnapshotMeta | None:
+        """bqemulator's question, asked for snapshots and clones of an earlier state; only the present one is given.
+
+        Raises:
+            UnsupportedFeatureError: the table has changed since `target`.
+        """
+        if self.state_at(project_id, dataset_id, table_id, target) is None:
+            return None
+        raise UnsupportedFeatureError("A snapshot or clone FOR SYSTEM_TIME AS OF an earlier state is not carried out here")
+
+    def purge_expired(self) -> int:
+        """Drop the copies that no state within the retention needs."""
+        oldest = self._clock.now() - timedelta(days=self._retention_days)
+        expired = self._engine.rows(
+            f"SELECT copy FROM {LOG} WHERE copy IS NOT NULL GROUP BY copy HAVING max(moment) < ?", [oldest]
+        )
+        for (copy,) in expired:
+            with contextlib.suppress(Exception), self._engine.transaction():
+                self._engine.execute(f"DELETE FROM {LOG} WHERE copy = ?", [copy])
+                self._engine.execute(f'DROP TABLE IF EXISTS "{SNAPSHOTS_SCHEMA}"."{copy}"')
+        return len(expired)
+
+    def _created(self, project: str, dataset: str, name: str) -> datetime:
+        meta: Any = self._catalog.get_table(project, dataset, name)
+        created: datetime = meta.creation_time if meta is not None else self._clock.now()
+        return created
+
+    def _states(self, project: str, dataset: str, name: str) -> list[_State]:
+        rows = self._engine.rows(
+            f"SELECT epoch_us(moment), n, copy FROM {LOG} WHERE project = ? AND dataset = ? AND name = ? ORDER BY moment, rowid",
+            [project, dataset, name],
+        )
+        return [_State(datetime.fromtimestamp(at / 1e6, UTC), n, copy) for at, n, copy in rows]
+
+    def _note(self, key: list[str], at: datetime) -> None:
+        self._engine.execute(
+            f"INSERT INTO {LOG} SELECT ?, ?, ?, ?, count(*), NULL FROM {quoted_table_ref(*key)}",
+            [*key, at],
+        )
