@@ -79,7 +79,7 @@ class MlBigQuery(BigQuery):
             **BigQuery.Parser.FUNCTION_PARSERS,
             **{
                 name: _table_function_parser(name, BigQuery.Parser.FUNCTION_PARSERS.get(name))
-                for name in (*FUNCTIONS, *OTHER_FUNCTIONS)
+                for name in (*FUNCTIONS, *OTHER_FUNCTIONS, *KNOWN_TO_BIGQUERY)
             },
         }
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 from bqemulator.domain.errors import DomainError
+from sqlglot.errors import SqlglotError
 
 from .emulator_errors import domain_error
 from .engine import ThreadedEngine
@@ -80,6 +81,8 @@ class JobRunner:
             self._attempt_until_settled(job)
         except DomainError as error:
             self._fail(job, error)
+        except (SqlglotError, duckdb.Error) as error:
+            self._fail(job, domain_error(error))
         except Exception as error:  # noqa: BLE001  # whatever goes wrong must end the job, or its client waits for ever
             _log.exception("job %s failed unexpectedly", job.job_id)
             self._fail(job, BigQueryError("internalError", f"{type(error).__name__}: {error}"))

@@ -10,6 +10,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from .engine import ThreadedEngine
+from .errors import BigQueryError
 from .job import Job
 from .job_store import JobStore
 
@@ -54,7 +55,10 @@ class JobViews:
         """`tree` with every jobs view replaced by a relation registered in this thread's session."""
         for table in list(tree.find_all(exp.Table)):
             path = ".".join(part.name for part in table.parts).upper().split(".")
-            if len(path) < 2 or path[-2] != "INFORMATION_SCHEMA" or path[-1] not in VIEWS:
+            if len(path) < 2 or path[-2] != "INFORMATION_SCHEMA":
+                continue
+            if path[-1] not in VIEWS:
+                _unquote(table)
                 continue
             name = f"_bqloop_jobs_{uuid4().hex}"
             rows = [_row(job) for job in self._store.jobs(session.project)]
@@ -62,6 +66,18 @@ class JobViews:
             session.views.append(name)
             table.replace(exp.Table(this=exp.to_identifier(name), alias=table.args.get("alias")))
         return tree
+
+
+def _unquote(table: exp.Table) -> None:
+    """bqemulator finds `dataset.INFORMATION_SCHEMA.TABLES` by regular expression, in pieces and without quotes."""
+    pieces = [piece for part in table.parts for piece in part.name.split(".")]
+    if pieces[0].lower().startswith("region-"):
+        raise BigQueryError("notImplemented", f"{'.'.join(pieces)}: only JOBS is answered for a region; name a dataset")
+    name = exp.Identifier(this=pieces.pop(), quoted=False)
+    path: exp.Expression = exp.Identifier(this=pieces.pop(), quoted=False)
+    table.set("this", name)
+    table.set("db", path)
+    table.set("catalog", exp.Identifier(this=".".join(pieces), quoted="-" in ".".join(pieces)) if pieces else None)
 
 
 def _time(milliseconds: int | None) -> datetime | None:

@@ -161,18 +161,21 @@ def refuse_unknown(tree: exp.Expression) -> None:
     Raises:
         BigQueryError: `notImplemented` for one that BigQuery has, `invalidQuery` for one that it has not.
     """
+    for call_node in tree.find_all(MlTableFunction):
+        if call_node.this in KNOWN_TO_BIGQUERY:
+            raise _not_carried_out(f"ML.{call_node.this}")
     for table in tree.find_all(exp.Table):
-        if isinstance(table.this, MlTableFunction) or table.db.upper() not in ("ML", "AI"):
+        if table.db.upper() not in ("ML", "AI") or isinstance(table.this, (exp.Identifier, MlTableFunction)):
             continue
-        if isinstance(table.this, exp.Identifier):
-            continue
-        name = (table.this.name if isinstance(table.this, exp.Anonymous) else table.this.key).upper()
-        if table.db.upper() == "AI" or name in KNOWN_TO_BIGQUERY or name.replace("_", "") in {k.replace("_", "") for k in KNOWN_TO_BIGQUERY}:
-            raise BigQueryError(
-                "notImplemented",
-                f"Table function {table.db.upper()}.{name} is not carried out here. Carried out: {', '.join(sorted(FUNCTIONS))}.",
-            )
+        name = str(table.this.name if isinstance(table.this, exp.Anonymous) else table.this.key).upper()
+        if table.db.upper() == "AI":
+            raise _not_carried_out(f"AI.{name}")
         raise BigQueryError("invalidQuery", f"Table-valued function not found: ML.{name}", location="query")
+
+
+def _not_carried_out(function: str) -> BigQueryError:
+    known = ", ".join(f"ML.{name}" for name in sorted(FUNCTIONS))
+    return BigQueryError("notImplemented", f"Table function {function} is not carried out here. Carried out: {known}.")
 
 
 def _exactly(name: str, tables: list[pa.Table], wanted: int) -> list[pa.Table]:
