@@ -79,7 +79,7 @@ def train_kmeans(
     for _ in range(spec.value("max_iterations")):
         nearest, distance = assign(points, centroids, cosine)
         before, loss = loss, float(distance.mean())
-        progress.record(loss, None, None)
+        progress.record(loss, None, None, _clusters(nearest, distance, clusters, cosine))
         centroids = _moved(points, nearest, centroids)
         slow = np.isfinite(before) and relative_progress(before, loss) < spec.value("min_rel_progress")
         if slow and spec.value("early_stop"):
@@ -103,6 +103,16 @@ def assign(points: Floats, centroids: Floats, cosine: bool) -> tuple[npt.NDArray
         nearest[start : start + BLOCK] = found
         distance[start : start + BLOCK] = table[np.arange(len(block)), found]
     return nearest, distance
+
+
+def _clusters(
+    nearest: npt.NDArray[np.int64], distance: Floats, clusters: int, cosine: bool
+) -> tuple[tuple[float, int], ...]:
+    """Radius (root mean squared distance; mean distance for cosine) and number of rows of each cluster."""
+    sizes = np.bincount(nearest, minlength=clusters)
+    means = np.bincount(nearest, weights=distance, minlength=clusters) / np.maximum(sizes, 1)
+    radius = means if cosine else np.sqrt(means)
+    return tuple(zip(radius.tolist(), sizes.tolist(), strict=True))
 
 
 def _moved(points: Floats, nearest: npt.NDArray[np.int64], centroids: Floats) -> Floats:

@@ -6,8 +6,11 @@ Nothing in it runs on load: no pickle (npz is read with pickling off). A model f
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +78,7 @@ def load(directory: Path) -> Model:
             trial["trial_id"],
             trial["hyperparameters"],
             fits[trial["fit"]] if trial["fit"] is not None else None,
-            trial["tuning_metrics"],
+            _read_numbers(trial["tuning_metrics"]),
             trial["error"],
         )
         for trial in state["trials"]
@@ -122,7 +125,7 @@ def _write(model: Model, directory: Path) -> None:
                 "trial_id": trial.trial_id,
                 "hyperparameters": trial.hyperparameters,
                 "fit": next((i for i, fit in enumerate(fits) if fit is trial.fit), None),
-                "tuning_metrics": dict(trial.tuning_metrics),
+                "tuning_metrics": _numbers(trial.tuning_metrics),
                 "error": trial.error,
             }
             for trial in model.trials
@@ -134,7 +137,9 @@ def _write(model: Model, directory: Path) -> None:
         "ended_ms": model.ended_ms,
         "extras": model.extras,
     }
-    (directory / "model.json").write_text(json.dumps(state, indent=1, sort_keys=True), encoding="utf-8")
+    (directory / "model.json").write_text(
+        json.dumps(state, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8"
+    )
 
 
 def _write_fit(directory: Path, index: int, fit: Fit) -> dict[str, Any]:
@@ -154,12 +159,12 @@ def _write_fit(directory: Path, index: int, fit: Fit) -> dict[str, Any]:
         arrays["score_positives"] = evaluation.scores.positives
         arrays["score_negatives"] = evaluation.scores.negatives
     np.savez(directory / f"fit-{index}.npz", **arrays)
-    runs = [[[i.loss, i.eval_loss, i.learning_rate, i.duration_ms] for i in run] for run in fit.runs]
+    runs = [[list(astuple(iteration)) for iteration in run] for run in fit.runs]
     return {
         "learner": kind,
         "state": state,
         "runs": runs,
-        "metrics": evaluation.metrics,
+        "metrics": _numbers(evaluation.metrics),
         "attributions": fit.attributions,
     }
 
@@ -175,9 +180,18 @@ def _read_fit(directory: Path, index: int, state: dict[str, Any]) -> Fit:
     scores = None
     if "score" in arrays:
         scores = ScoreTable(arrays["score"], arrays["score_positives"], arrays["score_negatives"])
-    evaluation = Evaluation(state["metrics"], arrays.get("confusion"), scores)
+    evaluation = Evaluation(_read_numbers(state["metrics"]), arrays.get("confusion"), scores)
     runs = [[Iteration(*values) for values in run] for run in state["runs"]]
     return Fit(learner, runs, evaluation, state["attributions"])
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN: a metric that is not a number is written as null."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _read_numbers(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
 def _spec_state(spec: ModelSpec) -> dict[str, Any]:

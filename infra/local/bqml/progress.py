@@ -11,12 +11,13 @@ from .errors import BqmlError
 
 @dataclass(frozen=True)
 class Iteration:
-    """One row of ML.TRAINING_INFO; ``duration_ms`` of this iteration alone."""
+    """One row of ML.TRAINING_INFO; ``duration_ms`` of this iteration alone, ``clusters`` = radius and size of each."""
 
     loss: float
     eval_loss: float | None
     learning_rate: float | None
     duration_ms: int
+    clusters: tuple[tuple[float, int], ...] | None = None
 
 
 @dataclass
@@ -27,7 +28,13 @@ class Progress:
     iterations: list[Iteration] = field(default_factory=list)
     _at: float = field(default_factory=time.perf_counter)
 
-    def record(self, loss: float, eval_loss: float | None, learning_rate: float | None) -> None:
+    def record(
+        self,
+        loss: float,
+        eval_loss: float | None,
+        learning_rate: float | None,
+        clusters: tuple[tuple[float, int], ...] | None = None,
+    ) -> None:
         """Add an iteration. Raises BqmlError(stopped) if training was cancelled."""
         now = time.perf_counter()
         self.iterations.append(
@@ -36,6 +43,7 @@ class Progress:
                 None if eval_loss is None else float(eval_loss),
                 learning_rate,
                 max(round((now - self._at) * 1000), 0),
+                clusters,
             )
         )
         self._at = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from .columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, Input, as_text, inputs_of
 from .encoder import numbers
+from .errors import BqmlError
 
 THREADS = 4
 MAX_CATEGORIES = 10_000
@@ -26,6 +28,27 @@ def profile_inputs(
     statistics = [row for row, _ in found]
     profiles = {item.name: profile for item, (_, profile) in zip(inputs, found, strict=True)}
     return statistics, profiles
+
+
+def profile_columns(
+    data: pa.Table, left_out: Sequence[str] = (), wanted: Container[str] | None = None, buckets: int = 10
+) -> dict[str, dict[str, Any]]:
+    """Profiles of a table's columns by input name; columns of types that are no features are left out.
+
+    ``wanted``: only these inputs.
+    """
+    hidden = {name.lower() for name in left_out}
+    inputs: list[Input] = []
+    for name in data.schema.names:
+        if name.lower() in hidden:
+            continue
+        try:
+            inputs.extend(i for i in inputs_of(data, [name]) if wanted is None or i.name in wanted)
+        except BqmlError:
+            continue
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(lambda item: profile_of(item.kind, item.values(), buckets), inputs)
+        return dict(zip((item.name for item in inputs), found, strict=True))
 
 
 def _one(item: Input) -> tuple[dict[str, Any], dict[str, Any]]:

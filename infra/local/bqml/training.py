@@ -14,7 +14,7 @@ from .kmeans import KMeansLearner
 from .model import Model
 from .options import ModelSpec
 from .progress import Progress
-from .statistics import profile_inputs
+from .statistics import profile_columns, profile_inputs
 from .training_problem import prepare
 from .tuning import tune
 from .unsupervised import train_unsupervised
@@ -27,12 +27,13 @@ def train(
     evaluation: pa.Table | None = None,
     warm_start: Model | None = None,
     cancel: threading.Event | None = None,
+    raw: pa.Table | None = None,
 ) -> Model:
     """Train a model. Raises BqmlError; nothing is left behind when it does.
 
     ``data`` holds features and label after TRANSFORM. ``evaluation`` is the second table of the two-query form (its rows
     evaluate; the first table's all train). ``warm_start`` is the model being replaced when the option says so. ``cancel``
-    stops between iterations.
+    stops between iterations. ``raw`` are the rows before TRANSFORM: with it, ML.VALIDATE_DATA_SKEW compares their columns.
     """
     started = _now_ms()
     if data.num_rows == 0:
@@ -45,7 +46,7 @@ def train(
     else:
         warm_start = None
     if not spec.supervised:
-        return train_unsupervised(spec, data, warm_start, cancel, started)
+        return train_unsupervised(spec, data, warm_start, cancel, started, raw)
     problem = prepare(spec, data, evaluation, warm_start)
     trials: list[Trial]
     optimal: int | None
@@ -56,6 +57,8 @@ def train(
         previous = warm_start.fit if warm_start else None
         fit = problem.fit(spec, Progress(cancel), previous)
     statistics, profiles = profile_inputs(problem.data, problem.encoder.features, problem.train)
+    if raw is not None:
+        profiles = profile_columns(raw, spec.label_columns)
     return Model(
         spec,
         pa.schema([problem.data.schema.field(name) for name in problem.encoder.features]),

@@ -18,13 +18,18 @@ from .options import ModelSpec
 from .pca import train_pca
 from .progress import Progress
 from .splitting import Mask
-from .statistics import profile_inputs
+from .statistics import profile_columns, profile_inputs
 from .tuning import tune_kmeans
 from .unsupervised_metrics import unsupervised_metrics
 
 
 def train_unsupervised(
-    spec: ModelSpec, data: pa.Table, warm_start: Model | None, cancel: threading.Event | None, started_ms: int
+    spec: ModelSpec,
+    data: pa.Table,
+    warm_start: Model | None,
+    cancel: threading.Event | None,
+    started_ms: int,
+    raw: pa.Table | None,
 ) -> Model:
     """Train. Raises BqmlError on columns that cannot be features."""
     kmeans = spec.model_type == "KMEANS"
@@ -66,6 +71,8 @@ def train_unsupervised(
         runs = [*(warm_start.fit.runs if warm_start else []), progress.iterations]
         fit = Fit(learner, runs, Evaluation(unsupervised_metrics(learner, design)))
     statistics, profiles = profile_inputs(data, features, None)
+    if raw is not None:
+        profiles = profile_columns(raw, [])
     schema = pa.schema([data.schema.field(name) for name in features])
     ended_ms = time.time_ns() // 1_000_000
     return Model(spec, schema, None, encoder, None, fit, statistics, profiles, started_ms, ended_ms, trials, optimal)

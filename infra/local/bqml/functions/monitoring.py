@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..bigquery_types import is_list
-from ..columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, as_text, inputs_of, kind_of
+from ..columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, as_text, kind_of
 from ..encoder import numbers
 from ..errors import BqmlError
 from ..model import Model
-from ..statistics import numeric_summary, profile_of
+from ..statistics import numeric_summary, profile_columns, profile_of
 from .arguments import checked
 from .divergence import jensen_shannon_of_counts, jensen_shannon_of_histograms, l_infinity
 from .streaming import Data
@@ -43,14 +43,10 @@ def validate_data_skew(model: Model, data: Data, options: Mapping[str, Any]) -> 
     settings = checked("VALIDATE_DATA_SKEW", options, {**VALIDATION, "enable_visualization_link": bool})
     if settings.get("enable_visualization_link"):
         raise BqmlError("Setting 'enable_visualization_link' of ML.VALIDATE_DATA_SKEW is not carried out here.")
-    table = model.aligned(_table(data))
-    present = [name for name in model.encoder.features if name in table.schema.names]
-    if not present:
+    serving = profile_columns(model.aligned(_table(data)), wanted=model.profiles)
+    if not serving:
         raise BqmlError("The input data of ML.VALIDATE_DATA_SKEW have no feature column of the model.")
-    serving = _profiles(table, present, 10)
-    return _compared(
-        "VALIDATE_DATA_SKEW", [(n, model.profiles[n], p) for n, p in serving.items() if n in model.profiles], settings
-    )
+    return _compared("VALIDATE_DATA_SKEW", [(n, model.profiles[n], p) for n, p in serving.items()], settings)
 
 
 def validate_data_drift(base: Data, study: Data, options: Mapping[str, Any]) -> pa.Table:
@@ -60,23 +56,12 @@ def validate_data_drift(base: Data, study: Data, options: Mapping[str, Any]) -> 
         if not 1 <= settings.get(name, 1) <= most:
             raise BqmlError(f"Setting {name!r} of ML.VALIDATE_DATA_DRIFT must be between 1 and {most}.")
     first, second = _table(base), _table(study)
-    common = [name for name in first.schema.names if name in second.schema.names]
     buckets = settings.get("num_histogram_buckets", BUCKETS["num_histogram_buckets"][0])
     ranks = settings.get("num_rank_histogram_buckets", BUCKETS["num_rank_histogram_buckets"][0])
-    before, after = _profiles(first, common, buckets), _profiles(second, common, buckets)
+    before = profile_columns(first, buckets=buckets)
+    after = profile_columns(second, wanted=before, buckets=buckets)
     pairs = [(name, before[name], after[name]) for name in before if name in after]
     return _compared("VALIDATE_DATA_DRIFT", pairs, settings, ranks)
-
-
-def _profiles(table: pa.Table, names: list[str], buckets: int) -> dict[str, dict[str, Any]]:
-    supported = []
-    for name in names:
-        try:
-            inputs_of(table.slice(0, 0), [name])
-        except BqmlError:
-            continue
-        supported.append(name)
-    return {item.name: profile_of(item.kind, item.values(), buckets) for item in inputs_of(table, supported)}
 
 
 def _compared(

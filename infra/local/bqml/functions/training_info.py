@@ -12,7 +12,12 @@ from ..fitted import Fit
 from ..metrics import CLASSIFICATION, REGRESSION
 from ..model import Model
 from ..option_tables import CLASSIFIERS
+from ..progress import Iteration
 from .arguments import checked
+
+CLUSTER_INFO = pa.list_(
+    pa.struct([("centroid_id", pa.int64()), ("cluster_radius", pa.float64()), ("cluster_size", pa.int64())])
+)
 
 
 def training_info(model: Model, options: Mapping[str, Any]) -> pa.Table:
@@ -40,7 +45,16 @@ def training_info(model: Model, options: Mapping[str, Any]) -> pa.Table:
     }
     if not model.spec.supervised:
         columns = {n: c for n, c in columns.items() if n not in ("eval_loss", "learning_rate")}
+    if model.model_type == "KMEANS":
+        columns["cluster_info"] = pa.array([_clusters(r[3]) for r in rows], CLUSTER_INFO)
     return pa.table(columns)
+
+
+def _clusters(iteration: Iteration) -> list[dict[str, Any]]:
+    return [
+        {"centroid_id": index + 1, "cluster_radius": radius, "cluster_size": size}
+        for index, (radius, size) in enumerate(iteration.clusters or ())
+    ]
 
 
 def feature_info(model: Model, options: Mapping[str, Any]) -> pa.Table:
