@@ -65,7 +65,10 @@ class CsvRows:
             first = next(lines, "")
         self._delimiter = max(_DELIMITERS, key=first.count)
         with text_lines(path, newline="") as lines:
-            header = next(self._reader(_Lines(iter(lines))), [])
+            try:
+                header = next(self._reader(_Lines(iter(lines))), [])
+            except csv.Error as error:
+                raise InputError(f"{path}: the first line must name the columns, and is no CSV: {error}") from error
         self.columns = _names(path, header)
 
     def chunks(self, wanted: Sequence[str]) -> Iterator[Chunk]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -60,3 +62,14 @@ class RowReader(Protocol):
 
     def chunks(self, wanted: Sequence[str]) -> Iterator[Chunk]:
         """The rows, in order, with the `wanted` columns apart from the rest."""
+
+
+def json_value(value: Any) -> Any:
+    """What JSON has no type for, as something that it has: for `json.dumps(default=...)`."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value)

@@ -11,8 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from google.cloud.bigquery import SchemaField
 
 from etl.ingest.kinds import Kind
 from etl.ingest.mapping import Field, FieldMap
-from etl.ingest.rows import BrokenRow, Chunk, RowReader
+from etl.ingest.rows import BrokenRow, Chunk, RowReader, json_value
 from etl.ingest.values import NUMERIC, TIMESTAMP, Reasons, as_text
 
 EXAMPLES = 5
@@ -105,14 +103,14 @@ def stage_rows(
             for row in refused:
                 staged.reasons.update(_short(part) for part in row.reason.split("; "))
             staged.examples += refused[: EXAMPLES - len(staged.examples)]
-            for name in plan_sources(fields):
+            for name in source_fields(fields):
                 staged.sources.update(pc.unique(good.column(name)).to_pylist())
             if progress is not None:
                 progress(staged.rows)
     return staged
 
 
-def plan_sources(fields: Sequence[Field]) -> list[str]:
+def source_fields(fields: Sequence[Field]) -> list[str]:
     """The fields that name a source; tables are clustered by them, and a statement that knows them reads less."""
     return [f.name for f in fields if f.name == "source" or f.name.endswith("_source")]
 
@@ -161,15 +159,7 @@ def _unfolded(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_as_json)
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=json_value)
 
 
 def _content_hash(table: pa.Table) -> pa.Array:

@@ -96,6 +96,7 @@ def test_a_packed_file_is_unpacked(tmp_path):
     ("content", "message"),
     [
         (b"", "must name the columns"),
+        (b'"a"b,c\n1,2\n', "is no CSV"),
         (b"a,b,a\n1,2,3\n", "columns of the same name: a"),
         (b"\xff\xfea\x00", "UTF-16"),
         (gzip.compress(HEAD.encode() * 999)[:-20], "packed file is broken"),

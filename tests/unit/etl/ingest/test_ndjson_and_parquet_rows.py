@@ -98,6 +98,17 @@ def test_parquet_types_become_the_fields_types(tmp_path):
     assert json.loads(refused[0]["content"])["deal_id"] == 3
 
 
+def test_text_in_parquet_that_is_not_utf8_refuses_its_row(tmp_path):
+    path = tmp_path / "d.parquet"
+    text = pa.array([b"tv", b"caf\xe9", None], pa.binary()).cast(pa.binary())
+    title = pa.Array.from_buffers(pa.string(), 3, text.buffers())
+    pq.write_table(pa.table({"deal_id": ["1", "2", "3"], "source": ["s"] * 3, "title": title, "note": title}), path)
+    good, refused = staged(path)
+    assert [(r["deal_id"], r["attributes"]) for r in good] == [("1", '{"note": "tv"}')]
+    assert [r["reason"] for r in refused] == ["title: is not UTF-8", "title: missing"]
+    assert "caf\\\\xe9" in refused[0]["content"]
+
+
 def test_what_only_says_that_it_is_parquet_is_refused(tmp_path):
     path = tmp_path / "d.parquet"
     path.write_text("deal_id,title")
