@@ -332,7 +332,7 @@ class Warehouse:
             address = self.settings.endpoints.bigquery or "Google's address"
             return UnavailableError(f"BigQuery at {address} cannot be used just now: {_first_line(error)}")
         reason = next(iter(sorted(reasons - {""})), type(error).__name__)
-        message = str(error.message)
+        message = _told_by_google(error)
         if statement is None:
             return StatementError(message, reason=reason)
         found = _POSITION.search(message)
@@ -386,6 +386,12 @@ def _label(text: str) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _told_by_google(error: api.GoogleAPICallError) -> str:
+    """What BigQuery says, without the address of the request and the job's ID that the client puts around it."""
+    told = [str(e["message"]) for e in error.errors or () if isinstance(e, Mapping) and e.get("message")]
+    return told[0] if told else re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message))
 
 
 def _retry() -> api_retry.Retry:

@@ -21,6 +21,6 @@ OPTIONS (
 SELECT
   {{ policy.label }},
   {% for column in feature_columns %}
-    {{ column }}
+  {{ column }}{{ ',' if not loop.last }}
   {% endfor %}
 FROM {{ run_table.training_features }}

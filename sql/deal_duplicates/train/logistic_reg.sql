@@ -1,7 +1,7 @@
 {% import 'macros/registry.sql' as registry %}
 /*
-  Logistic regression: the candidate for few labels. Up to about 300 of them it is ahead of trees, and its weights can be
-  read (ML.WEIGHTS).
+  Logistic regression: the candidate for few labels. Up to about 300 of them it is ahead of trees, and its weights can
+  be read (ML.WEIGHTS).
 
   All rows train: the validation split is held out by the loop, a second one inside would only waste labels.
 */
@@ -17,6 +17,6 @@ OPTIONS (
 SELECT
   {{ policy.label }},
   {% for column in feature_columns %}
-    {{ column }}
+  {{ column }}{{ ',' if not loop.last }}
   {% endfor %}
 FROM {{ run_table.training_features }}

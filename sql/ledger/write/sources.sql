@@ -6,10 +6,9 @@ SELECT
   @sql_sha,
   @model,
   path,
-  @contents[OFFSET(position)],
+  content,
   CURRENT_TIMESTAMP()
-FROM UNNEST(@paths) AS path WITH OFFSET AS position
-WHERE NOT EXISTS (
-  SELECT 1 FROM {{ ledger.sources }}
-  WHERE sql_sha = @sql_sha
-)
+FROM UNNEST(@paths) AS path WITH OFFSET AS path_position
+INNER JOIN UNNEST(@contents) AS content WITH OFFSET AS content_position
+  ON path_position = content_position
+WHERE NOT EXISTS (SELECT 1 FROM {{ ledger.sources }} WHERE sql_sha = @sql_sha)
