@@ -3,8 +3,9 @@
 /*
   The deals as the features see them: the latest version of each as of @as_of, normalised. One row per deal.
 
-  `deal_key` stands for (source, deal_id) in all joins: eight bytes instead of two strings. `attributes` are left out on
-  purpose: they hold whatever a source sends, its own cluster or product numbers among it, which would give labels away.
+  `deal_key` stands for (source, deal_id) in all joins: eight bytes instead of two strings. `attributes` are left out
+  on purpose: they hold whatever a source sends, its own cluster or product numbers among it, which would give labels
+  away.
 
   Reads raw_deals. Read by all that follows, and by the prediction service for the deals that it is asked about.
 */

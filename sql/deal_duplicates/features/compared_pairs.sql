@@ -1,6 +1,6 @@
 /*
-  All pairs that features are computed for: the candidates that blocking found and the labelled pairs, found or not, so
-  that a labelled pair sees the same rivals as a new one. One row per pair.
+  All pairs that features are computed for: the candidates that blocking found and the labelled pairs, found or not,
+  so that a labelled pair sees the same rivals as a new one. One row per pair.
 
   Reads candidate_pairs, labelled_pairs. Read by pair_overlap, pair_codes, pair_features.
 */

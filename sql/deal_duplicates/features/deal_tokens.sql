@@ -1,11 +1,13 @@
 {% import 'macros/text.sql' as text %}
 /*
-  What each deal is made of. One row per deal, field and token; four fields:
+  What each deal is made of. One row per deal, field and token; five fields:
     word   words of title, brand, model number and description; `in_title` says where from
     pair   two words that follow one another in the title
     gram   three characters that follow one another in the title
     code   what looks like a maker's own number: letters, digits and dashes with a digit among them that are no plain
            quantity ("DCR-HC52", "mq8n2b", "010-10723-03"), squashed
+    sign   what a deal is looked up by but not compared by: brand, merchant, and model codes of all text cut after their
+           last digit in a row, since shops add colour letters ("HI-235L", "HI 235")
   Each token counts once a deal: offers repeat words for search engines, not for meaning.
 
   Reads clean_deals. Read by token_stats, deal_weights and, through them, by blocking and the pair features.
@@ -20,21 +22,7 @@ WITH title_words AS (
   FROM {{ run_table.clean_deals }}, UNNEST(SPLIT(title, ' ')) AS word WITH OFFSET AS place
 ),
 
-other_words AS (
-  SELECT
-    deal_key,
-    word
-  FROM {{ run_table.clean_deals }},
-    UNNEST(SPLIT(CONCAT(COALESCE(brand, ''), ' ', COALESCE(model_number, ''), ' ', description), ' ')) AS word
-)
-
-SELECT
-  deal_key,
-  'word' AS field,
-  word AS token,
-  LOGICAL_OR(in_title) AS in_title,
-  {{ text.has_digit('word') }} AS is_number
-FROM (
+words AS (
   SELECT
     deal_key,
     word,
@@ -45,8 +33,17 @@ FROM (
     deal_key,
     word,
     FALSE AS in_title
-  FROM other_words
+  FROM {{ run_table.clean_deals }},
+    UNNEST(SPLIT(CONCAT(COALESCE(brand, ''), ' ', COALESCE(model_number, ''), ' ', description), ' ')) AS word
 )
+
+SELECT
+  deal_key,
+  'word' AS field,
+  word AS token,
+  LOGICAL_OR(in_title) AS in_title,
+  {{ text.has_digit('word') }} AS is_number
+FROM words
 WHERE word != ''
 GROUP BY deal_key, word
 UNION ALL
@@ -81,3 +78,22 @@ WHERE
     NOT REGEXP_CONTAINS(run, r'^[0-9._x-]*({{ text.units() }})?[._-]*$')
     OR REGEXP_CONTAINS(run, r'^([._-]*[0-9]){6,}[._-]*$')
   )
+UNION ALL
+SELECT DISTINCT
+  deal_key,
+  'sign' AS field,
+  sign AS token,
+  FALSE AS in_title,
+  FALSE AS is_number
+FROM {{ run_table.clean_deals }},
+  UNNEST(ARRAY_CONCAT(
+    [COALESCE(CONCAT('@', merchant), ''), REPLACE(COALESCE(brand, ''), ' ', '')],
+    REGEXP_EXTRACT_ALL(
+      REGEXP_REPLACE(
+        CONCAT(title, ' ', COALESCE(model_number, ''), ' ', SUBSTR(description, 1, 160)),
+        r'\b([a-z]{1,4}) ([0-9])', r'\1\2'
+      ),
+      r'\b(?:[a-z]{1,6}[0-9]{2,}|[0-9]{5,})'
+    )
+  )) AS sign
+WHERE sign != ''

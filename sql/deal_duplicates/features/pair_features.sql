@@ -8,10 +8,11 @@
   'amount': 'price_ratio',
 } %}
 /*
-  All features of a pair: its own signals and how it stands among its rivals, by several unlearned scores. One row per pair.
+  All features of a pair: its own signals and how it stands among its rivals, by several unlearned scores. One row per
+  pair.
 
-  For each score: the better and the worse of its ranks on the two sides, and how far it is ahead of or behind the best
-  rival on either side. Sources list a thing once, as a rule: where a deal has a better candidate, the others are
+  For each score: the better and the worse of its ranks on the two sides, and how far it is ahead of or behind the
+  best rival on either side. Sources list a thing once, as a rule: where a deal has a better candidate, the others are
   look-alikes. Unlearned scores mean the same for every model and every run.
 
   Reads pair_signals. Read by training_features, validation_set, test_set, predict/ and the prediction service.

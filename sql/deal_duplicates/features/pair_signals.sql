@@ -3,8 +3,9 @@
   What can be said about two deals without looking at others: each column one feature. One row per pair.
 
   A pure function of the deals, the frozen statistics and the pair: the prediction service runs this very file. No
-  feature knows which deal is left and which is right (`fewer` and `more`, `lesser` and `greater` instead), so that it means the
-  same for any two sources. None is NULL: what is missing counts as neither alike nor unlike, and is counted by itself.
+  feature knows which deal is left and which is right (`fewer` and `more`, `lesser` and `greater` instead), so that it
+  means the same for any two sources. None is NULL: what is missing counts as neither alike nor unlike, and is counted
+  by itself.
 
   Reads compared_pairs, clean_deals, deal_norms, pair_overlap, pair_codes. Read by pair_features.
 */

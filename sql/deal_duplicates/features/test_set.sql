@@ -1,5 +1,6 @@
 /*
-  The labelled pairs of split 'test' with their features. One row per pair. This split reported and never used to choose anything.
+  The labelled pairs of split 'test' with their features. One row per pair. This split reported and never used to
+  choose anything.
 
   Reads pair_features, labelled_pairs. Read by evaluate/.
 */

@@ -1,8 +1,8 @@
 /*
   How many deals hold a token: the corpus statistics that rarity is measured by. One row per field and token.
 
-  Frozen with the run that trained on them. A token that is not listed, in the corpus or new since, counts as held by one
-  deal; the row with an empty field holds the number of all deals.
+  Frozen with the run that trained on them. A token that is not listed, in the corpus or new since, counts as held by
+  one deal; the row with an empty field holds the number of all deals.
 
   Reads deal_tokens. Read by deal_weights and by the prediction service.
 */

@@ -1,8 +1,8 @@
 /*
   What the candidates are fitted on: the labelled pairs of split 'train' with their features. One row per pair.
 
-  Every column that model.yml does not name as key, label, split or group is a feature: a feature is added by adding an
-  expression to pair_signals or pair_features, and nowhere else.
+  Every column that model.yml does not name as key, label, split or group is a feature: a feature is added by adding
+  an expression to pair_signals or pair_features, and nowhere else.
 
   Reads pair_features, labelled_pairs. Read by train/.
 */

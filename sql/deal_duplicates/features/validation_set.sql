@@ -1,5 +1,6 @@
 /*
-  The labelled pairs of split 'validation' with their features. One row per pair. This split chooses the threshold and feeds the gate.
+  The labelled pairs of split 'validation' with their features. One row per pair. This split chooses the threshold and
+  feeds the gate.
 
   Reads pair_features, labelled_pairs. Read by evaluate/.
 */

@@ -1,8 +1,9 @@
 /*
   What is known about each labelled pair as of @as_of. One row per pair.
 
-  Contradictory verdicts: the latest counts; of verdicts learned at the same instant a person's review outranks feedback,
-  feedback outranks an import, and then "not a duplicate" outranks "duplicate", as gluing unlike deals together costs more.
+  Contradictory verdicts: the latest counts; of verdicts learned at the same instant a person's review outranks
+  feedback, feedback outranks an import, and then "not a duplicate" outranks "duplicate", as gluing unlike deals
+  together costs more.
 
   Reads labels, clean_deals (a verdict on a deal that is not known yet waits). Read by verdict_groups, labelled_pairs.
 */

@@ -1,6 +1,6 @@
 /*
-  What is new since the last run that trained (@since, NULL before the first) and how many labels there are as of @as_of.
-  One row.
+  What is new since the last run that trained (@since, NULL before the first) and how many labels there are as of
+  @as_of. One row.
 
   Labels are counted as pairs, not as verdicts: ten people who say the same about one pair teach one thing.
 

@@ -1,6 +1,7 @@
 /*
-  The pairs that tie deals together, less those that would glue unlike deals: where two deals are surely not the same but
-  both are tied to a third, the weaker of the two ties is cut. One row per deal and neighbour, each its own neighbour.
+  The pairs that tie deals together, less those that would glue unlike deals: where two deals are surely not the same
+  but both are tied to a third, the weaker of the two ties is cut. One row per deal and neighbour, each its own
+  neighbour.
 
   Reads pair_probabilities, clean_deals. Read by clusters.
 */

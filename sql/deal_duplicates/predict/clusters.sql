@@ -2,8 +2,8 @@
 /*
   Deals tied together, directly or through others. One row per tied deal.
 
-  The label is the name of the cluster's first deal, by day, source and id. Seven steps from it are the end: a longer chain
-  falls apart there, because likeness does not carry that far.
+  The label is the name of the cluster's first deal, by day, source and id. Seven steps from it are the end: a longer
+  chain falls apart there, because likeness does not carry that far.
 
   Reads cluster_links. Read by cluster_members.
 */

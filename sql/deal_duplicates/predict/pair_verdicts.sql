@@ -1,5 +1,6 @@
 /*
-  Writes what the champion thinks of each pair to duplicate_pairs; the table then holds this run's pairs. One row per pair.
+  Writes what the champion thinks of each pair to duplicate_pairs; the table then holds this run's pairs. One row per
+  pair.
 
   Reads pair_probabilities. Read by people and `bqloop export`.
 */

@@ -1,5 +1,6 @@
 /*
-  What the champion thinks of each candidate pair, one row per pair; the pairs of one champion, replaced when it changes.
+  What the champion thinks of each candidate pair, one row per pair; the pairs of one champion, replaced when it
+  changes.
 
   Written by predict/pair_verdicts.sql. Read by predict/cluster_links.sql, `bqloop export` and monitor/.
 */
