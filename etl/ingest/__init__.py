@@ -1,6 +1,7 @@
 """Import of deals and labels from files."""
 
-from etl.ingest.importing import ImportReport, import_deals, import_labels
+from etl.ingest.importing import ImportOptions, import_deals, import_labels
+from etl.ingest.report import ImportReport
 from etl.ingest.rows import BrokenRow
 
-__all__ = ["BrokenRow", "ImportReport", "import_deals", "import_labels"]
+__all__ = ["BrokenRow", "ImportOptions", "ImportReport", "import_deals", "import_labels"]

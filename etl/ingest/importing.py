@@ -11,55 +11,36 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from etl.errors import InputError
 from etl.ingest.formats import open_rows
 from etl.ingest.kinds import DEALS, LABELS, SPLITS, Kind, split_name
 from etl.ingest.landing import Landing, table_schema
 from etl.ingest.mapping import fields_of, map_fields
-from etl.ingest.rows import BrokenRow
+from etl.ingest.report import ImportReport
 from etl.ingest.staging import stage_rows, staging_schema
 from etl.templates import Templates
 from etl.warehouse import Warehouse
 
 
-@dataclass(frozen=True)
-class ImportReport:
-    """What an import did; `rows` = `loaded` + `unchanged` + `rejected`.
+class ImportOptions(TypedDict, total=False):
+    """What every import can be told.
 
     Attributes:
-        kind: `deals` or `labels`.
-        file: The file as it was named.
-        import_id: The import; `rejected_rows` and the table hold it.
-        rows: Rows of the file.
-        loaded: Rows that are new in the table.
-        unchanged: Rows that say what the table knew already.
-        rejected: Rows that went to `rejected_rows`.
-        reasons: How often a row was rejected for what.
-        examples: The first few rejected rows.
-        columns: Column of the file by field.
-        other_columns: Columns that fill no field.
-        others_kept: Whether `other_columns` went to `attributes`; else they are left out.
-        ingested_at: When the rows count as having come.
-        landed_before: When the very same import landed before, if it did.
+        mapping: Column by field, where the names differ.
+        file_format: `csv`, `ndjson` or `parquet`; else the name's ending tells.
+        ingested_at: When the rows count as having come; now by default.
+        again: Import even if the same file was imported before: what changed since goes back to what the file says.
+        progress: Called now and then with the number of rows read.
     """
 
-    kind: str
-    file: str
-    import_id: str
-    rows: int
-    loaded: int
-    unchanged: int
-    rejected: int
-    reasons: Mapping[str, int]
-    examples: tuple[BrokenRow, ...]
-    columns: Mapping[str, str]
-    other_columns: tuple[str, ...]
-    others_kept: bool
-    ingested_at: dt.datetime
-    landed_before: dt.datetime | None
+    mapping: Mapping[str, str] | None
+    file_format: str | None
+    ingested_at: dt.datetime | None
+    again: bool
+    progress: Callable[[int], None] | None
 
 
 def import_deals(
@@ -68,11 +49,7 @@ def import_deals(
     path: Path | str,
     *,
     source: str | None = None,
-    mapping: Mapping[str, str] | None = None,
-    file_format: str | None = None,
-    ingested_at: dt.datetime | None = None,
-    again: bool = False,
-    progress: Callable[[int], None] | None = None,
+    **options: Unpack[ImportOptions],
 ) -> ImportReport:
     """Import a file of deals.
 
@@ -81,11 +58,7 @@ def import_deals(
         templates: The model's templates.
         path: CSV (with a header), NDJSON or Parquet; CSV and NDJSON may be packed with gzip.
         source: The source of all rows; else a column gives it.
-        mapping: Column by field, where the names differ.
-        file_format: `csv`, `ndjson` or `parquet`; else the name's ending tells.
-        ingested_at: When the deals count as having come; now by default.
-        again: Import even if the same file was imported before: a deal that changed since goes back to what the file says.
-        progress: Called now and then with the number of rows read.
+        **options: See `ImportOptions`.
 
     Returns:
         What was done.
@@ -95,9 +68,7 @@ def import_deals(
         UnavailableError: BigQuery cannot be reached; the same call again ends what was begun.
     """
     constants = {"source": source} if source else {}
-    return _import(
-        warehouse, templates, DEALS, Path(path), constants, mapping, file_format, ingested_at, again, progress
-    )
+    return _import(warehouse, templates, DEALS, Path(path), constants, options)
 
 
 def import_labels(
@@ -108,11 +79,7 @@ def import_labels(
     left_source: str | None = None,
     right_source: str | None = None,
     split: str | None = None,
-    mapping: Mapping[str, str] | None = None,
-    file_format: str | None = None,
-    ingested_at: dt.datetime | None = None,
-    again: bool = False,
-    progress: Callable[[int], None] | None = None,
+    **options: Unpack[ImportOptions],
 ) -> ImportReport:
     """Import a file of labelled pairs: `left_id`, `right_id`, `is_duplicate`, and where given `split` and the sources.
 
@@ -123,11 +90,7 @@ def import_labels(
         left_source: The source of all left deals; else a column gives it.
         right_source: The source of all right deals; else a column gives it.
         split: `train`, `validation` (or `val`, `valid`, `dev`) or `test` for all rows.
-        mapping: As for `import_deals`.
-        file_format: As for `import_deals`.
-        ingested_at: When the labels count as having come; now by default.
-        again: As for `import_deals`.
-        progress: As for `import_deals`.
+        **options: See `ImportOptions`.
 
     Returns:
         What was done.
@@ -140,9 +103,7 @@ def import_labels(
     constants = {name: value for name, value in given.items() if value}
     if "split" in constants and constants["split"] not in SPLITS:
         raise InputError(f"--split {split}: there is no such split; the splits are: {', '.join(SPLITS)}")
-    return _import(
-        warehouse, templates, LABELS, Path(path), constants, mapping, file_format, ingested_at, again, progress
-    )
+    return _import(warehouse, templates, LABELS, Path(path), constants, options)
 
 
 def _import(
@@ -151,27 +112,23 @@ def _import(
     kind: Kind,
     path: Path,
     constants: Mapping[str, str],
-    mapping: Mapping[str, str] | None,
-    file_format: str | None,
-    ingested_at: dt.datetime | None,
-    again: bool,
-    progress: Callable[[int], None] | None,
+    options: ImportOptions,
 ) -> ImportReport:
-    arrived = ingested_at or dt.datetime.now(dt.UTC)
-    reader = open_rows(path, file_format)
+    arrived = options.get("ingested_at") or dt.datetime.now(dt.UTC)
+    reader = open_rows(path, options.get("file_format"))
     fields = fields_of(table_schema(warehouse, templates, kind.table), own=kind.own, optional=kind.optional)
-    plan = map_fields(fields, reader.columns, mapping or {}, constants, flags=kind.flags)
+    plan = map_fields(fields, reader.columns, options.get("mapping") or {}, constants, flags=kind.flags)
     how = {"kind": kind.name, "columns": plan.columns, "constants": plan.constants, "others": plan.others}
-    import_id = _import_id(path, {**how, "again": arrived.isoformat() if again else None})
+    import_id = _import_id(path, {**how, "again": arrived.isoformat() if options.get("again") else None})
     landing = Landing(warehouse, templates, kind, import_id)
     landed_before = landing.landed_at()
     with tempfile.TemporaryDirectory(prefix="bqloop-import-") as folder:
         parquet = Path(folder) / "rows.parquet"
-        staged = stage_rows(reader, fields, plan, kind, parquet, progress)
+        staged = stage_rows(reader, fields, plan, kind, parquet, options.get("progress"))
         loaded = 0
         if landed_before is None and staged.rows:
-            landing.load(parquet, staging_schema(fields, kind))
             try:
+                landing.load(parquet, staging_schema(fields, kind))
                 arrival = {"ingested_at": arrived}
                 if staged.rejected:
                     landing.insert("insert_rejected_rows", {**arrival, "kind": kind.name, "file": str(path)})
