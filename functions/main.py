@@ -53,9 +53,21 @@ def deploy(event: CloudEvent) -> None:
 
 
 @functions_framework.cloud_event
+def rollout(event: CloudEvent) -> None:
+    """Give a healthy challenger its next share, or roll it back."""
+    stage_events.handle("rollout", event)
+
+
+@functions_framework.cloud_event
 def score(event: CloudEvent) -> None:
     """Batch-score what came in."""
     stage_events.handle("score", event)
+
+
+@functions_framework.cloud_event
+def monitor(event: CloudEvent) -> None:
+    """Look for drift, skew and a stale champion."""
+    stage_events.handle("monitor", event)
 
 
 @functions_framework.cloud_event

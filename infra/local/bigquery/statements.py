@@ -25,6 +25,7 @@ from bqemulator.versioning.time_travel import _resolve_target_ts
 from sqlglot import exp
 
 from . import mends
+from .mends.whole_numbers import store_as_int64
 from .catalog import reload_catalog
 from .dialect import parse
 from .driving import drive
@@ -185,6 +186,8 @@ class Statements:
             self._before_ddl(tree, project)
         duckdb_sql, values = self.translated(tree, session)
         try:
+            if kind == "CREATE_TABLE_AS_SELECT":
+                duckdb_sql = store_as_int64(duckdb_sql, values, self._engine.connection)
             table = self._engine.fetch_arrow(duckdb_sql, values)  # type: ignore[arg-type]
         except duckdb.Error as error:
             raise domain_error(error, duckdb_sql) from error
