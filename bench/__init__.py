@@ -1,0 +1,1 @@
+"""Measurements that a reader can repeat: how good, how large, beside whom."""

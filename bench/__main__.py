@@ -1,0 +1,26 @@
+"""`python -m bench NAME [options]`: run one of the measurements; each prints a table."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+PROGRAMS = {
+    "quality": "F1 on public offers through the normal loop, on the standard splits and grouped by record",
+    "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
+    "peers": "splink on the same generated deals and the same machine",
+}
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
+        print("python -m bench NAME [options]; --help tells each one's options\n")
+        for name, what in PROGRAMS.items():
+            print(f"  {name:10s}{what}")
+        return 0 if {"-h", "--help"} & set(sys.argv[1:]) else 2
+    importlib.import_module(f"bench.{sys.argv[1]}").main(sys.argv[2:])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

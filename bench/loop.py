@@ -1,0 +1,56 @@
+"""bqloop in one process for measurements: a throw-away local cloud, stages carried out here instead of by functions.
+
+The stages, the SQL and the clients are the ones that serve; what is left out is Pub/Sub between them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deployment.application import Application
+from deployment.cli.session import application
+from deployment.stages.message import StageMessage
+from deployment.stages.protocol import run_stage
+
+MODEL = "deal_duplicates"
+
+
+class _Silent:
+    """A publisher that leaves the successor to us."""
+
+    def publish(self, message: StageMessage) -> None:
+        pass
+
+
+@contextmanager
+def throw_away_cloud() -> Iterator[Application]:
+    """A local cloud on a temporary folder, gone after the block."""
+    with tempfile.TemporaryDirectory(prefix="bqloop-bench-") as folder:
+        os.environ["BQLOOP_STATE"] = str(Path(folder) / "state")
+        with application() as app:
+            yield app
+
+
+def carry_out(app: Application, run_id: str, as_of: dt.datetime, stages: tuple[str, ...]) -> dict[str, Any]:
+    """Carry out stages of a run one after another.
+
+    Returns:
+        What the last one recorded.
+
+    Raises:
+        RuntimeError: A stage did not end well.
+    """
+    details: dict[str, Any] = {}
+    for stage in stages:
+        message = StageMessage(model=MODEL, run_id=run_id, stage=stage, as_of=as_of, options={"force": True})
+        event = run_stage(app.run(message), _Silent())
+        if event is None or event.status != "SUCCEEDED":
+            raise RuntimeError(f"{run_id} {stage}: {event and event.status} {event and event.details.get('reason')}")
+        details = dict(event.details)
+    return details
