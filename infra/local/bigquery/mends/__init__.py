@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from . import column_names, dml
+from . import array_positions, column_names, dml
 
-BEFORE = (dml.mend, column_names.mend)
+BEFORE = (dml.mend, array_positions.mend, column_names.mend)
 AFTER: tuple = ()
 
 
