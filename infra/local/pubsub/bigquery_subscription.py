@@ -171,18 +171,16 @@ def _columns(
             if drop_unknown:
                 continue
             raise ValueError(f"no such field: {path}{name}.")
-        row[name] = value
-        if value is None:
-            continue
-        if field.field_type == "JSON" and not isinstance(value, str):
-            row[name] = json.dumps(value)
-        elif field.field_type in ("RECORD", "STRUCT"):
-            row[name] = [
+        if field.field_type in ("RECORD", "STRUCT"):
+            nested = [
                 _columns(v, field.fields, f"{path}{name}.", drop_unknown=drop_unknown) if isinstance(v, dict) else v
                 for v in (value if isinstance(value, list) else [value])
             ]
-            if not isinstance(value, list):
-                row[name] = row[name][0]
+            row[name] = nested if isinstance(value, list) else nested[0]
+        elif isinstance(value, dict) or (isinstance(value, list) and field.mode != "REPEATED"):
+            row[name] = json.dumps(value)
+        else:
+            row[name] = value
     return row
 
 

@@ -5,6 +5,7 @@ answered. (`synchronous=NORMAL`: a power cut may take the last instant with it, 
 nothing: no back-off, no ack deadlines, no dead letters. The broker calls it under its own lock.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,12 @@ class MessageStore:
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute("PRAGMA busy_timeout=5000")
         self._database.executescript(_SCHEMA)
+        # A message's number is its ID, and that is unique beyond this file, as Google's is: BigQuery knows rows by it.
+        self._database.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'messages', ?"
+            " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'messages')",
+            (10**15 + secrets.randbelow(8 * 10**15),),
+        )
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
