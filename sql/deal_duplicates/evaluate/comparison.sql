@@ -13,8 +13,11 @@ WITH paired AS (
   SELECT
     candidate.name AS candidate,
     candidate.metric,
-    ARRAY_AGG(candidate.value - champion.value ORDER BY candidate.value - champion.value) AS differences,
-    COUNT(*) AS replicates
+    candidate.value - champion.value AS difference,
+    ROW_NUMBER()
+      OVER (PARTITION BY candidate.name, candidate.metric ORDER BY candidate.value - champion.value)
+      AS place,
+    COUNT(*) OVER (PARTITION BY candidate.name, candidate.metric) AS replicates
   FROM {{ run_table.replicates }} AS candidate
   INNER JOIN {{ run_table.replicates }} AS champion
     ON
@@ -22,7 +25,6 @@ WITH paired AS (
       AND candidate.metric = champion.metric
       AND candidate.name != 'champion'
       AND champion.name = 'champion'
-  GROUP BY candidate.name, candidate.metric
 ),
 
 measured AS (
@@ -43,43 +45,47 @@ measured AS (
 ),
 
 shared AS (
-  SELECT 1 - (1 - @gate_confidence) / COUNT(DISTINCT candidate) AS confidence
+  SELECT 1 - SAFE_DIVIDE(1 - @gate_confidence, COUNT(DISTINCT candidate)) AS confidence
   FROM paired
+),
+
+placed AS (
+  SELECT
+    paired.*,
+    shared.confidence,
+    GREATEST(CAST(FLOOR((1 - shared.confidence) * (paired.replicates + 1)) AS INT64), 1) AS outer_place
+  FROM paired
+  CROSS JOIN shared
 ),
 
 bounded AS (
   SELECT
-    paired.candidate,
-    paired.metric,
-    paired.replicates,
-    shared.confidence,
-    paired.differences[
-      SAFE_OFFSET(GREATEST(CAST(FLOOR((1 - shared.confidence) * (paired.replicates + 1)) AS INT64) - 1, 0))
-    ] AS low,
-    paired.differences[
-      SAFE_OFFSET(LEAST(CAST(CEIL(shared.confidence * (paired.replicates + 1)) AS INT64) - 1, paired.replicates - 1))
-    ] AS high
-  FROM paired
-  CROSS JOIN shared
-  WHERE paired.replicates >= 0.95 * @bootstrap_replicates
+    candidate,
+    metric,
+    confidence,
+    replicates,
+    MAX(IF(place = outer_place, difference, NULL)) AS low,
+    MAX(IF(place = replicates + 1 - outer_place, difference, NULL)) AS high
+  FROM placed
+  GROUP BY candidate, metric, confidence, replicates
+),
+
+observed AS (
+  SELECT
+    bounded.*,
+    candidate.value - champion.value AS difference,
+    bounded.replicates >= 0.95 * @bootstrap_replicates AND candidate.value - champion.value IS NOT NULL AS is_known
+  FROM bounded
+  INNER JOIN measured AS candidate ON bounded.candidate = candidate.name AND bounded.metric = candidate.metric
+  INNER JOIN measured AS champion ON bounded.metric = champion.metric AND champion.name = 'champion'
 )
 
 SELECT
-  paired.candidate,
-  paired.metric,
-  candidate.value - champion.value AS difference,
-  LEAST(bounded.low, 2 * (candidate.value - champion.value) - bounded.high) AS lower,
-  GREATEST(bounded.high, 2 * (candidate.value - champion.value) - bounded.low) AS upper,
-  shared.confidence,
-  paired.replicates
-FROM paired
-CROSS JOIN shared
-INNER JOIN measured AS candidate ON paired.candidate = candidate.name AND paired.metric = candidate.metric
-INNER JOIN measured AS champion ON paired.metric = champion.metric AND champion.name = 'champion'
-LEFT JOIN bounded
-  ON
-    paired.candidate = bounded.candidate
-    AND paired.metric = bounded.metric
-    -- NULL is undefined in every engine only this way: not all of them have LEAST give NULL for a NULL.
-    AND candidate.value IS NOT NULL
-    AND champion.value IS NOT NULL
+  candidate,
+  metric,
+  difference,
+  IF(is_known, LEAST(low, 2 * difference - high), NULL) AS lower,
+  IF(is_known, GREATEST(high, 2 * difference - low), NULL) AS upper,
+  confidence,
+  replicates
+FROM observed

@@ -47,12 +47,21 @@ plateau AS (
   QUALIFY worth >= MAX(worth) OVER (PARTITION BY name) - @threshold_plateau
 ),
 
+ranked AS (
+  SELECT
+    name,
+    threshold,
+    ROW_NUMBER() OVER (PARTITION BY name ORDER BY threshold) AS place,
+    COUNT(*) OVER (PARTITION BY name) AS places
+  FROM plateau
+),
+
 chosen AS (
   SELECT
     name,
-    ARRAY_AGG(threshold ORDER BY threshold)[SAFE_OFFSET(DIV(COUNT(*), 2))] AS threshold
-  FROM plateau
-  GROUP BY name
+    threshold
+  FROM ranked
+  WHERE place = DIV(places, 2) + 1
 )
 
 SELECT

@@ -1,0 +1,254 @@
+"""Stage `rollout`: at each tick, look at the challenger's health and take the next step with it.
+
+A step is recorded before it is taken (STARTED, with the decision) and after (SUCCEEDED, with what serves now); every part
+of it may come twice. So a tick that was killed at any line is finished by the next one as it was decided, and two ticks at
+once take one step. A tick that only waits leaves no event.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from deployment.endpoint import Endpoint
+from deployment.rollout import Action, Health, RolloutPolicy, Step, next_step
+from deployment.stages.champion import champion_of_version
+from deployment.stages.message import StageMessage
+from deployment.stages.run import Champion, Run
+from deployment.stages.tables import of_run
+from etl.errors import ConfigurationError, StateError
+from etl.ledger import Event, Ledger
+
+STAGE = "rollout"
+CANARY = "CANARY"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A challenger that serves beside the champion.
+
+    Attributes:
+        version: Its version in the registry.
+        champion: The version that it was measured against.
+        share: Percent of the traffic that it has.
+        threshold: Probability from which it says yes.
+        bigquery_model: Full name of its BigQuery model.
+        since: When it got its share.
+    """
+
+    version: str
+    champion: str
+    share: int
+    threshold: float
+    bigquery_model: str
+    since: dt.datetime
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """What monitor/shadow.sql asks: a model, and the name and BigQuery type of each of its features."""
+
+    model: str
+    features: Sequence[tuple[str, str]]
+
+
+def rollout_policy(run: Run) -> RolloutPolicy:
+    """The environment's rollout with the model's overrides.
+
+    Raises:
+        ConfigurationError: A key is wrong; the text names it.
+    """
+    try:
+        return RolloutPolicy.of(run.settings.rollout, run.policy.rollout)
+    except ValidationError as error:
+        lines = [f"  rollout.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(
+            f"sql/{run.message.model}/model.yml or infra/environments/{run.settings.env}.yaml is wrong:\n"
+            + "\n".join(lines)
+        ) from error
+
+
+def rollout_message(ledger: Ledger, model: str) -> StageMessage | None:
+    """The message to the run whose challenger is on its way; None where none is."""
+    for row in ledger.read("recent_runs"):
+        if row["state"] == CANARY:
+            return StageMessage(model=model, run_id=row["run_id"], stage=STAGE, as_of=row["as_of"])
+    return None
+
+
+def canary_of(events: Sequence[Event]) -> Canary:
+    """The challenger as the run's events tell of it.
+
+    Raises:
+        StateError: The run has none.
+    """
+    for event in reversed(events):
+        production = event.details.get("production")
+        if production and event.status == "SUCCEEDED" and event.details.get("run_state") == CANARY:
+            assert event.at is not None, "an event that was read has its time"  # noqa: S101
+            return Canary(
+                version=production["version"],
+                champion=production["previous_version"],
+                share=production["share"],
+                threshold=production["threshold"],
+                bigquery_model=production["bigquery_model"],
+                since=event.at,
+            )
+    raise StateError("no challenger of this run serves: there is nothing to roll out")
+
+
+def tick(run: Run, now: dt.datetime) -> Event | None:
+    """Take the next step with the run's challenger, or wait.
+
+    Returns:
+        The event of the step; None where the challenger only waits.
+
+    Raises:
+        RetryableError: A service is down, or the step goes on beyond the deadline; the next tick finishes it.
+    """
+    canary = canary_of(run.events)
+    step = _lost_its_champion(run, canary) or _begun(run.events) or _decide(run, canary, now)
+    if step.action is Action.HOLD:
+        log.info("the challenger waits", run_id=run.message.run_id, version=canary.version, reasons=step.reasons)
+        return None
+    return take(run, canary, step)
+
+
+def take(run: Run, canary: Canary, step: Step) -> Event:
+    """Take a step and record it; one that was begun is finished."""
+    attempt = 1 + sum(event.stage == STAGE and event.status == "SUCCEEDED" for event in run.events)
+    reason = "; ".join(step.reasons)
+    intent = {"reason": reason, "run_state": CANARY, "step": step.model_dump(mode="json")}
+    _record(run, attempt, "STARTED", intent)
+    act = {Action.ADVANCE: _advance, Action.COMPLETE: _complete, Action.ROLL_BACK: _roll_back}[step.action]
+    state, production = act(run, canary, step)
+    return _record(run, attempt, "SUCCEEDED", {**intent, "run_state": state, "production": production})
+
+
+def _lost_its_champion(run: Run, canary: Canary) -> Step | None:
+    """The way back for a challenger whose evidence no longer holds, because somebody else became champion."""
+    champion = run.registry.champion(run.message.model)
+    if champion is not None and champion.version_id in {canary.champion, canary.version}:
+        return None
+    there = "none" if champion is None else f"version {champion.version_id}"
+    reason = f"it was measured against champion {canary.champion}, and the champion is {there} by now"
+    return Step(action=Action.ROLL_BACK, share=0, reasons=(reason,))
+
+
+def _decide(run: Run, canary: Canary, now: dt.datetime) -> Step:
+    health = measure_health(run, canary, now)
+    return next_step(rollout_policy(run), health, share=canary.share, since=canary.since, now=now)
+
+
+def measure_health(run: Run, canary: Canary, now: dt.datetime) -> Health:
+    """What the log of inferences tells about a challenger since it got its share."""
+    model = run.message.model
+    candidate = run.details_of("decide")["decision"]["winner"]
+    (row,) = run.warehouse.read(
+        of_run(run).render(f"{model}/monitor/rollout_health.sql"),
+        run.parameters(
+            since=canary.since, until=now, version=canary.version, champion=canary.champion, candidate=candidate
+        ),
+        usage=run.usage,
+    )
+    shadowed = {}
+    if row["challenger_pairs"]:
+        shadowed = compare_with_shadow(
+            run, _known(run, canary.champion), since=canary.since, until=now, version=canary.version
+        )
+    return Health.model_validate({**row, **shadowed})
+
+
+def compare_with_shadow(
+    run: Run, shadow: Champion, *, since: dt.datetime, until: dt.datetime, version: str
+) -> dict[str, int]:
+    """How often another version would have answered otherwise than `version` did in the window.
+
+    Returns:
+        `compared_pairs` and `disagreements`; no pairs where the shadow wants features that were not logged.
+    """
+    logged = {name for name, _ in _features(run, run.slug)}
+    wanted = _features(run, shadow.slug)
+    if not {name for name, _ in wanted} <= logged:
+        return {"compared_pairs": 0, "disagreements": 0}
+    asked = Shadow(f"`{shadow.bigquery_model}`", wanted)
+    (row,) = run.warehouse.read(
+        of_run(run, shadow=asked).render(f"{run.message.model}/monitor/shadow.sql"),
+        run.parameters(since=since, until=until, version=version, shadow_threshold=shadow.threshold),
+        usage=run.usage,
+    )
+    return row
+
+
+def _features(run: Run, slug: str) -> list[tuple[str, str]]:
+    table = run.warehouse.client.get_table(run.naming.run_table(slug, "training_features"))
+    return [(f.name, f.field_type) for f in table.schema if f.name not in run.policy.not_features]
+
+
+def _begun(events: Sequence[Event]) -> Step | None:
+    """The step that an earlier tick began and did not finish."""
+    finished = {event.attempt for event in events if event.stage == STAGE and event.status == "SUCCEEDED"}
+    for event in reversed(events):
+        if event.stage == STAGE and event.status == "STARTED" and event.attempt not in finished:
+            return Step.model_validate(event.details["step"])
+    return None
+
+
+def _known(run: Run, version: str) -> Champion:
+    model = run.message.model
+    return champion_of_version(version, run.registry.get(model, version).bigquery_model, run.ledger, model)
+
+
+def _advance(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]:
+    Endpoint(run.settings, run.message.model).set_share(canary.version, step.share)
+    return CANARY, _production("advance", canary, share=step.share)
+
+
+def _complete(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]:
+    model, endpoint = run.message.model, Endpoint(run.settings, run.message.model)
+    endpoint.set_share(canary.version, step.share)
+    run.registry.promote(model, canary.version, expected=canary.champion)
+    endpoint.undeploy_idle(deadline=run.deadline)
+    return "PROMOTED", _production("promote", canary, share=step.share)
+
+
+def _roll_back(run: Run, canary: Canary, _: Step) -> tuple[str, dict[str, Any]]:
+    model, endpoint = run.message.model, Endpoint(run.settings, run.message.model)
+    serving = run.registry.champion(model)
+    champion = _known(run, serving.version_id if serving else canary.champion)
+    endpoint.deploy(champion.version, share=100, deadline=run.deadline)
+    endpoint.undeploy(canary.version, deadline=run.deadline)
+    challenger = run.registry.challenger(model)
+    if challenger is not None and challenger.version_id == canary.version:
+        run.registry.drop_challenger(model)
+    return "ROLLED_BACK", {
+        "action": "roll_back",
+        "version": champion.version,
+        "previous_version": canary.version,
+        "share": 100,
+        "threshold": champion.threshold,
+        "bigquery_model": champion.bigquery_model,
+    }
+
+
+def _production(action: str, canary: Canary, *, share: int) -> dict[str, Any]:
+    return {
+        "action": action,
+        "version": canary.version,
+        "previous_version": canary.champion,
+        "share": share,
+        "threshold": canary.threshold,
+        "bigquery_model": canary.bigquery_model,
+    }
+
+
+def _record(run: Run, attempt: int, status: str, details: dict[str, Any]) -> Event:
+    event = Event(run.message.run_id, STAGE, status, attempt, run.message.as_of, details)
+    run.ledger.append(event, usage=run.usage if status == "SUCCEEDED" else None)
+    return event
