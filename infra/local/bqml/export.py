@@ -64,7 +64,7 @@ def _metadata(model: Model, learner: TreeLearner) -> dict[str, Any]:
                 "name": encoding.name,
                 "kind": encoding.kind,
                 "mean": encoding.mean,
-                "categories": encoding.categories,
+                "categories": [c for c in encoding.categories if c != encoding.dropped],
                 "targets": encoding.targets,
                 "default_target": encoding.default_target,
             }

@@ -43,7 +43,7 @@ def descend(
 
     Minimises ``loss + l1 · |w| + l2 / 2 · |w|²``, the intercept left out of the penalties. Each line-search iteration
     tries 2, 1, ½ and ¼ times the current rate, takes the step with the least loss and goes on from its rate; if all
-    four make it worse, the weights stay and the rate goes down. The loss is linear in the step without an L1 penalty,
+    four make it worse, the weights stay and the rate goes down. Early stop compares an iteration with the one before it. The loss is linear in the step without an L1 penalty,
     so the four trials share one product with the matrix.
     """
     penalised = np.ones((design.width, 1))
@@ -54,7 +54,7 @@ def descend(
     z_eval = evaluation[0].dot(weights) if evaluation else None
     best = loss.value(z) + _penalty(weights, penalised, options)
     rate = options.learn_rate
-    for _ in range(options.max_iterations):
+    for iteration in range(options.max_iterations):
         before = best
         gradient = design.transposed_dot(loss.residual(z)) + options.l2_reg * weights * penalised
         z_step = design.dot(gradient) if not options.l1_reg else None
@@ -74,7 +74,7 @@ def descend(
             rate *= LINE_SEARCH_FACTORS[-1]
         eval_loss = evaluation[1].value(z_eval) if evaluation and z_eval is not None else None
         progress.record(best, eval_loss, rate)
-        if options.early_stop and relative_progress(before, best) < options.min_rel_progress:
+        if options.early_stop and iteration and relative_progress(before, best) < options.min_rel_progress:
             break
     return weights
 

@@ -106,8 +106,8 @@ def _sequential(spec: ModelSpec, data: pa.Table) -> Split:
     column = data.column(name)
     if not (is_numeric(column.type) or pa.types.is_temporal(column.type) or pa.types.is_string(column.type)):
         raise BqmlError(f"Column {name!r} of option DATA_SPLIT_COL cannot be ordered for DATA_SPLIT_METHOD = 'SEQ'.")
-    # NULL sorts first in BigQuery: the oldest rows, which train.
-    order = np.asarray(pc.sort_indices(column, null_placement="at_start"))
+    # NULL sorts first in BigQuery (Arrow puts it last): the oldest rows, which train.
+    order = np.roll(np.asarray(pc.sort_indices(column)), column.null_count)
     n = len(order)
     eval_fraction, test_fraction = _fractions(spec)
     tests, evals = round(n * test_fraction), round(n * eval_fraction)

@@ -101,6 +101,8 @@ def profile_of(kind: str, column: pa.ChunkedArray, buckets: int = 10) -> dict[st
         flat = pc.struct_field(pc.list_flatten(column), [1])
     flat = flat if isinstance(flat, pa.ChunkedArray) else pa.chunked_array([flat])
     values = numbers(flat.drop_null(), 0.0)
+    if pa.types.is_floating(flat.type):
+        values = values[np.isfinite(values)]  # what is asked about may hold NaN; training data cannot
     if not len(values):
         return {"kind": "numerical", "edges": [], "counts": []}
     low, high = float(values.min()), float(values.max())

@@ -31,11 +31,26 @@ def jensen_shannon_of_histograms(base: Profile, study: Profile) -> float | None:
     """
     if not base["counts"] or not study["counts"]:
         return None
+    points = [profile["edges"][0] == profile["edges"][-1] for profile in (base, study)]
+    if all(points):
+        return 0.0 if base["edges"][0] == study["edges"][0] else 1.0
+    if any(points):
+        point, other = (base, study) if points[0] else (study, base)
+        return _from_a_point(point["edges"][0], other)
     edges = np.unique(np.concatenate([base["edges"], study["edges"]]))
-    if len(edges) == 1:
-        return 0.0
     first, second = _spread(base, edges), _spread(study, edges)
     return jensen_shannon(first / first.sum(), second / second.sum())
+
+
+def _from_a_point(value: float, other: Profile) -> float:
+    """From a constant column: it is as wide as the other's bucket that it falls into."""
+    edges = np.asarray(other["edges"], dtype=np.float64)
+    if not edges[0] <= value <= edges[-1]:
+        return 1.0
+    shares = np.asarray(other["counts"], dtype=np.float64) / sum(other["counts"])
+    here = np.zeros(len(shares))
+    here[min(int(np.searchsorted(edges, value, side="right")) - 1, len(shares) - 1)] = 1.0
+    return jensen_shannon(here, shares)
 
 
 def jensen_shannon(p: Floats, q: Floats) -> float:
@@ -62,15 +77,8 @@ def _shares(base: Profile, study: Profile, ranks: int) -> tuple[Floats, Floats] 
 
 
 def _spread(profile: Profile, edges: Floats) -> Floats:
-    """The profile's counts over finer edges: each bucket's rows spread evenly over the part that an edge pair covers.
-
-    A constant column is a single point; it falls into the bucket that begins there (the last one, at the far end).
-    """
+    """The profile's counts over finer edges: each bucket's rows spread evenly over it."""
     own = np.asarray(profile["edges"], dtype=np.float64)
     counts = np.asarray(profile["counts"], dtype=np.float64)
-    if own[0] == own[-1]:
-        out = np.zeros(len(edges) - 1)
-        out[min(int(np.searchsorted(edges, own[0])), len(out) - 1)] = counts.sum()
-        return out
     cumulative = np.concatenate([[0.0], np.cumsum(counts)])
     return np.diff(np.interp(edges, own, cumulative))
