@@ -1,28 +1,49 @@
 """Where bqemulator's SQL departs from BigQuery's, and the mend for each: one module a family.
 
-`before_translation` changes BigQuery's syntax tree, `after_translation` DuckDB's. Each mend is held against Google's
-reference evaluator by tests/parity/sql.
+A rule takes a node of BigQuery's syntax tree and gives what is to stand in its place, or None to leave it. What the
+rules put in are functions of `infra/local/bigquery/functions`, which bqemulator passes on as they are. Each mend is held
+against Google's reference evaluator by tests/parity/sql.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlglot import exp
 
-from . import array_positions, column_names, dml
+from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, text
 
-BEFORE = (dml.mend, array_positions.mend, column_names.mend)
-AFTER: tuple = ()
+Rule = Callable[[exp.Expression], "exp.Expression | None"]
+
+RULES: dict[type[exp.Expression], Rule] = {
+    **casts.RULES,
+    **text.RULES,
+    **dates.RULES,
+    **arrays.RULES,
+    **aggregates.RULES,
+    **json_values.RULES,
+}
 
 
 def before_translation(tree: exp.Expression) -> exp.Expression:
     """The statement in the BigQuery SQL that bqemulator gets right."""
-    for mend in BEFORE:
-        tree = mend(tree)
+    tree = column_names.mend(dml.mend(ddl.mend(tree)))
+    for node in reversed(list(tree.walk())):
+        rule = RULES.get(type(node))
+        if rule is None or (node.parent is None and node is not tree):
+            continue
+        replacement = rule(node)
+        if replacement is not None and replacement is not node:
+            if node is tree:
+                tree = replacement
+            else:
+                node.replace(replacement)
     return tree
 
 
 def after_translation(tree: exp.Expression) -> exp.Expression:
-    """The translated statement with what bqemulator gets wrong put right."""
-    for mend in AFTER:
-        tree = mend(tree)
-    return tree
+    """DuckDB's statement with what can only be mended there."""
+    for node in tree.find_all(exp.DataType):
+        if node.this == exp.DataType.Type.DECIMAL and not node.expressions:
+            node.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(38)), exp.DataTypeParam(this=exp.Literal.number(9))])
+    return dml.mend_translated(tree)

@@ -4,44 +4,36 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+_ROW = "_bqloop_row_"
+
 
 def mend(tree: exp.Expression) -> exp.Expression:
-    """The statement in the spelling that DuckDB has too."""
-    if isinstance(tree, exp.Merge):
-        _insert_row(tree)
+    """The statement in a spelling that bqemulator can translate."""
     if isinstance(tree, (exp.Merge, exp.Update)):
         _struct_fields(tree)
     return tree
 
 
-def _insert_row(merge: exp.Merge) -> None:
-    """INSERT ROW takes the source's columns by name; DuckDB says INSERT BY NAME."""
-    for when in merge.find_all(exp.When):
-        then = when.args.get("then")
-        if isinstance(then, exp.Insert) and isinstance(then.this, (exp.Var, exp.Identifier, exp.Column)) and (
-            then.this.name.upper() == "ROW"
-        ):
-            then.set("this", None)
-            then.set("expression", None)
-            then.meta["insert_row"] = True
+def mend_translated(tree: exp.Expression) -> exp.Expression:
+    """INSERT ROW takes the source's columns by name, which DuckDB calls INSERT BY NAME."""
+    if isinstance(tree, exp.Merge):
+        for when in tree.find_all(exp.When):
+            then = when.args.get("then")
+            if isinstance(then, exp.Insert) and then.this is not None and then.this.name.upper() == "ROW" and then.expression is None:
+                then.replace(exp.Var(this="INSERT BY NAME"))
+    return tree
 
 
 def _struct_fields(tree: exp.Expression) -> None:
-    """`SET s.f = v` becomes `SET s = struct_update(s, f := v)` where s is no alias of the target."""
+    """`SET s.f = v` becomes `SET s = struct_update(s, f := v)` where s is no name of the target."""
     target = tree.this
     names = {part.lower() for part in (target.alias_or_name, target.name) if part}
     for assignment in list(tree.find_all(exp.EQ)):
-        holder = assignment.parent
-        in_set = isinstance(holder, exp.Update) and assignment.arg_key == "expressions"
         column = assignment.this
+        in_set = isinstance(assignment.parent, exp.Update) and assignment.arg_key == "expressions"
         if not in_set or not isinstance(column, exp.Column) or not column.table or column.table.lower() in names:
             continue
         struct = exp.column(column.table)
+        field = exp.PropertyEQ(this=exp.to_identifier(column.name), expression=assignment.expression.copy())
         assignment.set("this", struct)
-        assignment.set(
-            "expression",
-            exp.Anonymous(
-                this="bqloop_set_field",
-                expressions=[struct.copy(), exp.Literal.string(column.name), assignment.expression.copy()],
-            ),
-        )
+        assignment.set("expression", exp.Anonymous(this="struct_update", expressions=[struct.copy(), field]))

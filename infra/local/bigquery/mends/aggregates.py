@@ -1,0 +1,20 @@
+"""APPROX_QUANTILES and APPROX_TOP_COUNT, exactly: BigQuery's are approximate from some size on, exact ones never wrong."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+
+def _quantiles(node: exp.Expression) -> exp.Expression | None:
+    count = node.expression
+    inner = node.this
+    distinct = isinstance(inner, exp.Distinct)
+    value = inner.expressions[0] if isinstance(inner, exp.Distinct) else inner
+    if isinstance(value, (exp.IgnoreNulls, exp.RespectNulls)) or not isinstance(count, exp.Literal):
+        return None
+    argument: exp.Expression = exp.Distinct(expressions=[value.copy()]) if distinct else value.copy()
+    values = exp.ArrayAgg(this=exp.IgnoreNulls(this=argument)) if distinct else exp.Anonymous(this="bqloop_list", expressions=[argument])
+    return exp.Anonymous(this="bqloop_quantiles", expressions=[values, count.copy()])
+
+
+RULES = {exp.ApproxQuantiles: _quantiles}
