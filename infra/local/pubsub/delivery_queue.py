@@ -6,7 +6,6 @@ because a lease that its server forgot is a message to deliver again.
 """
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -112,10 +111,6 @@ class DeliveryQueue:
     def expired(self, now: float) -> list[int]:
         """The messages whose ack deadline has passed."""
         return [seq for seq in self._leased if (self._pending[seq].lease_until or 0.0) <= now]
-
-    def waiting(self) -> Iterator[int]:
-        """Every message that is not acknowledged, delivered or not."""
-        return iter(tuple(self._pending))
 
     def next_available(self) -> float | None:
         """When the next message can be delivered; None if all are out or there is none."""

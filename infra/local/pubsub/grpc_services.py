@@ -12,7 +12,7 @@ import grpc
 from google.protobuf import empty_pb2
 from google.pubsub_v1 import types
 
-from infra.local.pubsub.broker import Broker, Delivery
+from infra.local.pubsub.broker import Broker
 from infra.local.pubsub.errors import PubSubError, invalid, unsupported
 from infra.local.pubsub.resources import (
     MUTABLE_SUBSCRIPTION_FIELDS,
@@ -22,7 +22,7 @@ from infra.local.pubsub.resources import (
     checked_subscription,
     checked_topic,
 )
-from infra.local.pubsub.streaming_pull import streaming_pull
+from infra.local.pubsub.streaming_pull import received_message, streaming_pull
 
 _log = logging.getLogger(__name__)
 _REFUSED = {
@@ -80,14 +80,6 @@ def grpc_services(broker: Broker) -> list[Any]:
     return [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
 
 
-def received_message(broker: Broker, subscription: str, delivery: Delivery) -> Any:
-    """A delivery as a pull answers it. The attempt is told only under a dead-letter policy, as Google does."""
-    counted = broker.subscription(subscription).HasField("dead_letter_policy")
-    return types.ReceivedMessage.pb()(
-        ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt if counted else 0
-    )
-
-
 def _unary(request_type: Any, answer: Callable[[Any, Any], Any]) -> Any:
     def handle(request: Any, context: Any) -> Any:
         try:
@@ -139,8 +131,9 @@ def _pull(broker: Broker, request: Any, context: Any) -> Any:
         max_bytes=10_000_000,
         alive=context.is_active,
     )
+    definition = broker.subscription(request.subscription)
     return types.PullResponse.pb()(
-        received_messages=[received_message(broker, request.subscription, delivery) for delivery in deliveries]
+        received_messages=[received_message(definition, delivery) for delivery in deliveries]
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
-from infra.local.pubsub.broker import Broker
+from infra.local.pubsub.broker import Broker, Delivery
 from infra.local.pubsub.delivery_queue import Holder
 from infra.local.pubsub.errors import PubSubError, invalid
 
@@ -35,7 +35,6 @@ def streaming_pull(broker: Broker, requests: Iterator[Any], context: Any) -> Ite
     stream.apply(first)
     reader = threading.Thread(target=stream.read, args=(requests,), name="pubsub-stream-reader", daemon=True)
     reader.start()
-    counted = definition.HasField("dead_letter_policy")
     # The first answer goes out at once: it tells the client that the stream stands.
     yield types.StreamingPullResponse.pb()(
         subscription_properties=types.StreamingPullResponse.SubscriptionProperties.pb()()
@@ -54,13 +53,16 @@ def streaming_pull(broker: Broker, requests: Iterator[Any], context: Any) -> Ite
             return
         if deliveries:
             yield types.StreamingPullResponse.pb()(
-                received_messages=[
-                    types.ReceivedMessage.pb()(
-                        ack_id=d.ack_id, message=d.message, delivery_attempt=d.attempt if counted else 0
-                    )
-                    for d in deliveries
-                ]
+                received_messages=[received_message(definition, delivery) for delivery in deliveries]
             )
+
+
+def received_message(definition: Any, delivery: Delivery) -> Any:
+    """A delivery as a subscriber gets it. The attempt is told only under a dead-letter policy, as Google does."""
+    counted = definition.HasField("dead_letter_policy")
+    return types.ReceivedMessage.pb()(
+        ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt if counted else 0
+    )
 
 
 class _Stream:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -266,16 +267,14 @@ def test_a_kill_between_publish_and_delivery_loses_nothing_that_was_answered(sta
     assert not acknowledged & seen
 
 
-def counting_endpoint(got: Counter[str]) -> tuple[ThreadingHTTPServer, str]:
-    lock = threading.Lock()
+def push_endpoint(note: Callable[[Message, dict[str, Any]], None]) -> tuple[ThreadingHTTPServer, str]:
+    """An endpoint that acknowledges everything, after `note(headers, body)`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with lock:
-                got[body["message"]["messageId"]] += 1
+            note(self.headers, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
@@ -285,6 +284,16 @@ def counting_endpoint(got: Counter[str]) -> tuple[ThreadingHTTPServer, str]:
     endpoint = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=endpoint.serve_forever, daemon=True).start()
     return endpoint, f"http://127.0.0.1:{endpoint.server_port}/"
+
+
+def counting_endpoint(got: Counter[str]) -> tuple[ThreadingHTTPServer, str]:
+    lock = threading.Lock()
+
+    def note(_: Message, body: dict[str, Any]) -> None:
+        with lock:
+            got[body["message"]["messageId"]] += 1
+
+    return push_endpoint(note)
 
 
 def test_a_burst_of_two_thousand_messages_is_pushed_once_each(server, local):
@@ -332,23 +341,10 @@ def test_two_hundred_messages_a_second_for_a_minute_are_all_pushed_and_memory_st
 
 def test_an_oidc_push_carries_the_token_that_the_identity_gives(tmp_path, connected):
     tokens: list[str | None] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            tokens.append(self.headers["Authorization"])
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    endpoint = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+    endpoint, url = push_endpoint(lambda headers, _: tokens.append(headers["Authorization"]))
     server = PubSubServer(tmp_path, identity_token=lambda email, audience: f"{email} for {audience}")
     server.start()
     client = connected(server.endpoint)
-    url = f"http://127.0.0.1:{endpoint.server_port}/f"
     topic = client.topic()
     client.subscription(topic, push_config={"push_endpoint": url, "oidc_token": {"service_account_email": "me@p"}})
     client.publish(topic, "x")
