@@ -138,11 +138,15 @@ class Endpoint:
         leaving = self.deployed().get(version)
         if leaving is None:
             return
-        with self._vertex.errors_of(f"undeploying version {version} from {self.display_name}"):
-            operation = self._vertex.endpoints.undeploy_model(
-                endpoint=self.name, deployed_model_id=leaving.deployed_id, timeout=TIMEOUT
-            )
-        self._wait(operation.operation, deadline)
+        try:
+            with self._vertex.errors_of(f"undeploying version {version} from {self.display_name}"):
+                operation = self._vertex.endpoints.undeploy_model(
+                    endpoint=self.name, deployed_model_id=leaving.deployed_id, timeout=TIMEOUT
+                )
+            self._wait(operation.operation, deadline)
+        except StateError:
+            if self._is_deployed(version, deadline):
+                raise
 
     def predict(self, instances: Sequence[Mapping[str, Any]], *, timeout: float = TIMEOUT) -> Answer:
         """Ask the endpoint.
@@ -197,14 +201,20 @@ class Endpoint:
         # "0" is the API's word for the version that is just being deployed.
         shares = _shares(there, version, share)
         split = {"0" if v == version else there[v].deployed_id: percent for v, percent in shares.items()}
-        with self._vertex.errors_of(f"deploying version {version} to {self.display_name}"):
-            try:
+        try:
+            with self._vertex.errors_of(f"deploying version {version} to {self.display_name}"):
                 operation = self._vertex.endpoints.deploy_model(
                     endpoint=self.name, deployed_model=deployed, traffic_split=split, timeout=TIMEOUT
                 )
-            except api.AlreadyExists:  # this call's own first try got through
-                return
-        self._wait(operation.operation, deadline)
+            self._wait(operation.operation, deadline)
+        except StateError:
+            if not self._is_deployed(version, deadline):
+                raise
+
+    def _is_deployed(self, version: str, deadline: Deadline) -> bool:
+        """After a refusal: of two that want the same at the same time one is refused, and has what it wanted all the same."""
+        self._wait_for_running(deadline)
+        return version in self.deployed()
 
     def _wait_for_running(self, deadline: Deadline) -> None:
         """Wait for the operations on this endpoint that somebody, perhaps this call's first life, has started."""
@@ -230,6 +240,24 @@ class Endpoint:
         if fails and operation.HasField("error"):
             with self._vertex.errors_of(f"carrying out {operation.name}"):
                 raise api.from_grpc_status(operation.error.code, operation.error.message)  # type: ignore[no-untyped-call]  # as above
+
+
+def probability_of(prediction: Mapping[str, Any], label: str, positive: bool | int | str) -> float:
+    """The probability of the positive class in one row of an answer.
+
+    Values and probabilities pair up by position, in no promised order.
+
+    Raises:
+        StateError: The row has no such class.
+
+    >>> probability_of({"hit_probs": [0.2, 0.8], "hit_values": ["true", "false"]}, "hit", True)
+    0.2
+    """
+    values, probabilities = prediction.get(f"{label}_values", []), prediction.get(f"{label}_probs", [])
+    for value, probability in zip(values, probabilities, strict=True):
+        if str(value).lower() == str(positive).lower():
+            return float(probability)
+    raise StateError(f"the endpoint's answer has no probability of {label} = {positive}; it has {sorted(prediction)}")
 
 
 def _deployed(endpoint: aiplatform_v1.Endpoint) -> dict[str, Deployed]:

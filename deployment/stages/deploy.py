@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from deployment.endpoint import Endpoint
+from deployment.smoke import smoke_test
+from deployment.stages.rollout import rollout_policy
 from deployment.stages.run import Outcome, Run
+from deployment.stages.tables import of_run
 from deployment.stages.train import candidate_alias
 
 
@@ -19,8 +22,23 @@ def deploy(run: Run) -> Outcome:
     version = run.registry.get(model, candidate_alias(run.slug, winner)).version_id
     run.registry.check_champion(model, version, expected=expected)
     run.registry.put_challenger(model, version)
-    share = run.settings.rollout.steps[0] if expected else 100
+    policy = rollout_policy(run)
+    share = policy.steps[0] if expected else 100
     endpoint = Endpoint(run.settings, model)
+    if version not in endpoint.deployed():  # else an earlier delivery of this message has tried it
+        smoke_test(
+            Endpoint(run.settings, model, suffix="smoke"),
+            version,
+            run.warehouse.read(
+                of_run(run).render(f"{model}/monitor/smoke_pairs.sql"),
+                run.parameters(candidate=winner),
+                usage=run.usage,
+            ),
+            label=run.policy.label,
+            positive=run.policy.positive,
+            tolerance=policy.smoke_tolerance,
+            deadline=run.deadline,
+        )
     endpoint.deploy(version, share=share, deadline=run.deadline)
     production = {
         "version": version,

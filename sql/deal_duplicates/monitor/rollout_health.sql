@@ -1,9 +1,9 @@
 /*
 How a challenger does beside the champion since it got its share: what the rollout decides by. One row.
 
-Failed are the requests for which the endpoint gave no probability; which version was asked, nobody knows then, so they
-are counted for all and held against their share before. Distances between score distributions are Kolmogorov and
-Smirnov's: the greatest gap between the two distribution functions, 0 to 1.
+Failed are the requests with a pair for which the endpoint gave no probability; which version was asked, nobody knows
+then, so they are counted for all and held against their share before. Distances between score distributions are
+Kolmogorov and Smirnov's: the greatest gap between the two distribution functions, 0 to 1.
 Parameters: @since, @until (the window), @version, @champion (versions), @candidate. Read by: deployment/rollout.py.
 */
 WITH logged AS (
@@ -16,7 +16,7 @@ WITH logged AS (
   FROM {{ table.inferences }}
   WHERE
     model = @model
-    AND left_source IS NOT NULL
+    AND right_source IS NOT NULL
     AND answered_at > TIMESTAMP_SUB(@since, INTERVAL 7 DAY)
     AND answered_at <= @until
 ),

@@ -1,0 +1,63 @@
+"""The smoke test before a version gets traffic: known pairs through an endpoint must equal ML.PREDICT.
+
+Vertex AI has no way to ask a deployed version that gets no traffic, so the version is deployed alone on an endpoint of
+its own, asked there, and taken away again; nobody else speaks to that endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployment.endpoint import Endpoint, probability_of
+from etl.errors import StateError
+from etl.warehouse import Deadline
+
+
+def smoke_test(
+    endpoint: Endpoint,
+    version: str,
+    pairs: Sequence[Mapping[str, Any]],
+    *,
+    label: str,
+    positive: bool | int | str,
+    tolerance: float,
+    deadline: Deadline | None = None,
+) -> float:
+    """Deploy a version on its own endpoint, ask it about known pairs, and take it away.
+
+    Args:
+        endpoint: The model's second endpoint, which gets no traffic.
+        version: Its version in the registry.
+        pairs: Rows with `probability`, what ML.PREDICT said, and `instance`, the features as JSON.
+        label: Name of the label column.
+        positive: The positive class.
+        tolerance: Greatest difference between the two probabilities that is none.
+        deadline: Until when to wait.
+
+    Returns:
+        The greatest difference that was seen.
+
+    Raises:
+        StateError: The answers differ, or the endpoint refuses the pairs; the version is taken away all the same.
+        StillRunning: Deploying goes on beyond the deadline; the same call attaches to it.
+        UnavailableError: Vertex AI cannot be reached.
+    """
+    if not pairs:
+        raise StateError(f"there is no scored validation pair to try version {version} with")
+    endpoint.deploy(version, share=100, deadline=deadline)
+    try:
+        answer = endpoint.predict([json.loads(pair["instance"]) for pair in pairs])
+        if answer.version_id != version:
+            raise StateError(f"version {answer.version_id} answered the smoke test of version {version}")
+        said = [probability_of(row, label, positive) for row in answer.predictions]
+        worst = max(abs(one - float(pair["probability"])) for one, pair in zip(said, pairs, strict=True))
+        if not worst <= tolerance:
+            raise StateError(
+                f"version {version} failed its smoke test: of {len(pairs)} known pairs one got a probability that is "
+                f"{worst:.3g} away from what ML.PREDICT says (at most {tolerance:g} is allowed). It got no traffic"
+            )
+    finally:
+        endpoint.undeploy(version, deadline=deadline)
+    return worst
