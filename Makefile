@@ -7,7 +7,7 @@ UV := $(BIN)/uv pip
 export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 
-.PHONY: setup run test test-slow check format bench lock clean
+.PHONY: setup run test test-slow faults check format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -27,6 +27,10 @@ test: setup
 
 test-slow: setup
 	@$(BIN)/pytest -n $(WORKERS) -m slow
+
+# Kills, errors, repeated messages, a killed cloud: hundreds of faults, and what they left behind. ARGS='--help' tells more.
+faults: setup
+	@$(BIN)/python -W ignore -m tests.faults $(ARGS)
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,12 @@
+/*
+  Points of split 'validation' as of @as_of. One row per point.
+*/
+CREATE OR REPLACE TABLE {{ run_table.validation_set }} AS
+SELECT
+  point_id,
+  point_id AS entity_group,
+  is_far,
+  x,
+  y
+FROM {{ run_table.known_points }}
+WHERE split = 'validation'
