@@ -54,11 +54,11 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
     if any(e.status == "CANCELLED" for e in run.events):
         told.info("the run was cancelled")
         return None
-    ended = [e for e in run.events if e.stage == message.stage and e.status in {"SUCCEEDED", "SKIPPED"}]
-    if ended:
-        _announce(message, ended[-1], publisher)
-        told.info("stage had ended before; its successor was announced again", status=ended[-1].status)
-        return ended[-1]
+    ended = _ended(message, run.events)
+    if ended is not None:
+        _announce(message, ended, publisher)
+        told.info("stage had ended before; its successor was announced again", status=ended.status)
+        return ended
     if any(e.stage == message.stage and e.status == "FAILED" and e.attempt >= message.attempt for e in run.events):
         told.info("stage had failed before; replay it with: bqloop runs replay " + message.run_id)
         return None
@@ -70,7 +70,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
         if error.retryable:
             told.info("stage goes on at the next delivery", reason=str(error))
             raise
-        return _fail(run, error, told)
+        return _fail(run, error, told, publisher)
     details = {
         **outcome.details,
         "reason": outcome.reason,
@@ -142,10 +142,22 @@ def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = 
     )
 
 
-def _fail(run: Run, error: BqloopError, told: structlog.stdlib.BoundLogger) -> Event:
+def _fail(run: Run, error: BqloopError, told: structlog.stdlib.BoundLogger, publisher: Publisher) -> Event:
+    ended = _ended(run.message, run.ledger.events(run.message.run_id))
+    if ended is not None:
+        # Another delivery of the same message was faster, and this one stumbled over what that one did.
+        _announce(run.message, ended, publisher)
+        told.info("stage has ended in another delivery meanwhile", status=ended.status, reason=str(error))
+        return ended
     event = record_failure(run, str(error))
     told.error(str(error), status="FAILED", error=type(error).__name__)
     return event
+
+
+def _ended(message: StageMessage, events: Sequence[Event]) -> Event | None:
+    """The event that ended the message's stage well, if there is one."""
+    found = [e for e in events if e.stage == message.stage and e.status in {"SUCCEEDED", "SKIPPED"}]
+    return found[-1] if found else None
 
 
 def _announce(message: StageMessage, event: Event, publisher: Publisher) -> None:

@@ -17,11 +17,25 @@ WITH ordered AS (
     JSON_VALUE(details, '$.reason') AS reason,
     MIN(recorded_at) OVER (PARTITION BY run_id) AS started_at,
     MIN(as_of) OVER (PARTITION BY run_id) AS run_as_of,
-    -- Of events recorded in the same instant the one that ends a stage is the later.
-    ROW_NUMBER()
-      OVER (PARTITION BY run_id ORDER BY recorded_at DESC, IF(status = 'STARTED', 1, 0), event_id DESC)
-      AS back
+    LOGICAL_OR(status = 'CANCELLED') OVER (PARTITION BY run_id) AS is_cancelled,
+    event_id
   FROM {{ ledger.events }}
+),
+
+ranked AS (
+  SELECT
+    *,
+    -- A stage that was at work when its run was cancelled may still end; that brings the run back to life no more.
+    -- Of events recorded in the same instant the one that ends a stage is the later.
+    ROW_NUMBER() OVER (
+      PARTITION BY run_id
+      ORDER BY
+        IF(is_cancelled AND COALESCE(state, 'RUNNING') IN ('RUNNING', 'CANARY'), 1, 0),
+        recorded_at DESC,
+        IF(status = 'STARTED', 1, 0),
+        event_id DESC
+    ) AS back
+  FROM ordered
 )
 
 SELECT
@@ -35,5 +49,5 @@ SELECT
   started_at,
   recorded_at AS changed_at,
   sql_sha
-FROM ordered
+FROM ranked
 WHERE back = 1

@@ -35,6 +35,9 @@ class MemoryLedger:
             self.dies_after -= 1
         self.recorded.setdefault(event.event_id, event)
 
+    def events(self, run_id: str) -> list[Event]:
+        return [event for event in self.recorded.values() if event.run_id == run_id]
+
 
 @dataclass
 class MemoryPublisher:
@@ -146,6 +149,19 @@ def test_a_late_delivery_to_a_failed_stage_changes_nothing_but_a_replay_tries_ag
     replay = replace_options(MESSAGE, attempt=2)
     world.deliver(succeed, replay)
     assert world.statuses() == ["STARTED", "FAILED", "STARTED", "SUCCEEDED"]
+
+
+def test_what_stumbles_over_a_twin_that_was_faster_is_no_failure(world: World) -> None:
+    def overtaken(_run: Any) -> Outcome:
+        details = {"next": {"stage": "train", "options": {}}}
+        world.ledger.append(Event(MESSAGE.run_id, "features", "SUCCEEDED", 1, MESSAGE.as_of, details))
+        raise StateError("it is deployed already")
+
+    event = world.deliver(overtaken)
+    assert event is not None
+    assert event.status == "SUCCEEDED"
+    assert world.statuses() == ["STARTED", "SUCCEEDED"]
+    assert world.publisher.published == [MESSAGE.successor("train")]
 
 
 def test_a_stage_that_ends_the_run_announces_nothing(world: World) -> None:
