@@ -85,7 +85,7 @@ class Ledger:
             "details": json.dumps(event.details, default=str, allow_nan=False, sort_keys=True),
         }
         key = JobKey(event.run_id, event.stage, f"ledger-{event.status.lower()}-{event.attempt}")
-        self._warehouse.run(self._render("write/event"), key, parameters, deadline=deadline)
+        self._warehouse.run(self._render("write/event"), key, parameters, deadline=deadline, rehearse=False)
 
     def events(self, run_id: str) -> list[Event]:
         """The events of a run, oldest first."""
@@ -112,7 +112,7 @@ class Ledger:
             "contents": list(self._templates.sources.values()),
         }
         key = JobKey(run_id, "check", f"sources-{self._templates.sha[:16]}")
-        self._warehouse.run(self._render("write/sources"), key, parameters)
+        self._warehouse.run(self._render("write/sources"), key, parameters, rehearse=False)
 
     def templates_of(self, sql_sha: str) -> Templates:
         """The templates kept under a hash; those in force where the hash is theirs."""

@@ -136,15 +136,17 @@ class Warehouse:
         *,
         deadline: Deadline | None = None,
         usage: Usage | None = None,
+        rehearse: bool = True,
     ) -> bigquery.QueryJob:
         """Run a statement once, whoever calls and however often, and wait for its end.
 
         Args:
-            statement: What to run. It is dry-run first, so that a mistake costs nothing.
+            statement: What to run.
             key: Which step it is.
             parameters: Values by name; only those that the statement uses are sent.
             deadline: How long this call may wait.
             usage: Where to count what the job used.
+            rehearse: Dry-run it first, so that a mistake costs nothing; not worth a request for the loop's own small ones.
 
         Returns:
             The finished job.
@@ -155,7 +157,7 @@ class Warehouse:
             UnavailableError: BigQuery cannot be reached, is busy or failed inside.
         """
         config = self._config(statement, key, parameters)
-        checked = False
+        checked = not rehearse
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             job_id = key.job_id(attempt)
             try:
