@@ -15,7 +15,8 @@ from google.cloud.pubsub_v1 import PublisherClient
 from deployment.application import Application
 from deployment.stages.message import decode_message
 from deployment.stages.protocol import run_stage
-from etl.errors import InputError
+from deployment.stages.rollout import rollout_message, tick
+from etl.errors import BqloopError, InputError
 from etl.settings import load_settings
 from etl.warehouse import Deadline
 
@@ -45,6 +46,31 @@ def handle(stage: str, event: CloudEvent) -> None:
         _dead_letter(app, stage, event, str(error))
         return
     run_stage(run, app.publisher)
+
+
+def handle_rollout(event: CloudEvent) -> None:
+    """Carry out one tick of the rollout of a model; without a challenger on its way there is nothing to do.
+
+    A tick that Vertex AI or BigQuery refuses for good is acknowledged: the next one comes soon and sees the same.
+
+    Raises:
+        RetryableError: The message must be delivered again.
+    """
+    app = application()
+    try:
+        asked = decode_message(payload(event), stage="rollout", published=published_at(event))
+        message = rollout_message(app.ledger(asked.model), asked.model)
+    except InputError as error:
+        _dead_letter(app, "rollout", event, str(error))
+        return
+    if message is None:
+        return
+    try:
+        tick(app.run(message, deadline=_deadline(app, "rollout")), dt.datetime.now(dt.UTC))
+    except BqloopError as error:
+        if error.retryable:
+            raise
+        log.error(str(error), stage="rollout", run_id=message.run_id, status="FAILED")  # noqa: TRY400 -- meant for people
 
 
 def payload(event: CloudEvent) -> bytes:

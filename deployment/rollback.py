@@ -1,0 +1,142 @@
+"""Bringing an earlier champion back, also while a rollout runs.
+
+Which versions were champion, and in which order, stands in the ledger. What is found half done (a version that serves but
+was never recorded) is finished and recorded first: the command may be given again after it was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployment.application import Application
+from deployment.endpoint import Endpoint
+from deployment.rollout import Action, Step
+from deployment.stages.champion import champion_of_version
+from deployment.stages.message import StageMessage
+from deployment.stages.rollout import STAGE, canary_of, rollout_message, take
+from deployment.stages.run import Champion
+from etl.errors import StateError
+from etl.ledger import Event
+from etl.names import run_of
+from etl.warehouse import Deadline
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What was done.
+
+    Attributes:
+        version: The version that serves now.
+        previous: The version that served, or was on its way to.
+        reason: Why, as recorded.
+    """
+
+    version: str
+    previous: str
+    reason: str
+
+
+def champions(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The champions that can be gone back to, the present one last.
+
+    A version that was rolled back from is none of them any more.
+
+    Args:
+        history: Rows of the view production_history, newest first.
+
+    >>> champions([{"action": "roll_back", "version": "1"}, {"action": "promote", "version": "2"},
+    ...            {"action": "promote", "version": "1"}])
+    ['1']
+    """
+    line: list[str] = []
+    for row in reversed(history):
+        version = row["version"]
+        if row["action"] == "promote" and version not in line[-1:]:
+            line.append(version)
+        elif row["action"] == "roll_back":
+            line = [*line[: line.index(version)], version] if version in line else [version]
+    return line
+
+
+def roll_back(
+    app: Application,
+    model: str,
+    *,
+    to: str = "",
+    reason: str = "a person asked for it",
+    deadline: Deadline | None = None,
+) -> RolledBack:
+    """End a running rollout, or bring an earlier champion back; all traffic is the champion's afterwards.
+
+    Args:
+        app: bqloop in one environment.
+        model: The model.
+        to: The version to bring back. Default: while a rollout runs the champion, else the champion before it.
+        reason: Why, for the ledger.
+        deadline: Until when to wait.
+
+    Raises:
+        StateError: There is no champion, or none before it, or no such version.
+        RetryableError: Vertex AI or BigQuery cannot be reached; the same call goes on.
+    """
+    message = rollout_message(app.ledger(model), model)
+    ended = None
+    if message is not None:
+        run = app.run(message, deadline=deadline)
+        canary = canary_of(run.events)
+        take(run, canary, Step(action=Action.ROLL_BACK, share=0, reasons=(reason,)))
+        ended = RolledBack(canary.champion, canary.version, reason)
+        if to in {"", canary.champion}:
+            return ended
+    ledger = app.ledger(model)
+    line = champions(ledger.read("production_history"))
+    now = app.registry.champion(model)
+    if now is None:
+        raise StateError(f"{model} has no champion: there is nothing to roll back")
+    if to in {"", now.version_id} and line and line[-1] != now.version_id:
+        # An earlier call moved the champion and was killed before it recorded that.
+        return _bring_back(app, model, now.version_id, instead_of=line[-1], reason=reason, deadline=deadline)
+    if to == now.version_id:
+        raise StateError(f"version {to} is the champion already")
+    if not to and len(line) < 2:
+        raise StateError(
+            f"there was no champion before version {now.version_id}. Name a version: bqloop rollback --to VERSION; "
+            f"there are {', '.join(v.version_id for v in app.registry.versions(model))}"
+        )
+    return _bring_back(app, model, to or line[-2], instead_of=now.version_id, reason=reason, deadline=deadline)
+
+
+def _bring_back(
+    app: Application, model: str, version: str, *, instead_of: str, reason: str, deadline: Deadline | None
+) -> RolledBack:
+    registry, ledger = app.registry, app.ledger(model)
+    target = _known(app, model, registry.get(model, version).version_id)
+    left = _known(app, model, instead_of)
+    endpoint = Endpoint(app.settings, model)
+    endpoint.deploy(target.version, share=100, deadline=deadline)
+    registry.promote(model, target.version, expected=instead_of)
+    endpoint.undeploy_idle(deadline=deadline)
+    run_id = run_of(model, left.slug)
+    events = ledger.events(run_id)
+    details = {
+        "reason": reason,
+        "run_state": "ROLLED_BACK",
+        "production": {
+            "action": "roll_back",
+            "version": target.version,
+            "previous_version": instead_of,
+            "share": 100,
+            "threshold": target.threshold,
+            "bigquery_model": target.bigquery_model,
+        },
+    }
+    attempt = 1 + sum(event.stage == STAGE and event.status == "SUCCEEDED" for event in events)
+    message = StageMessage(model=model, run_id=run_id, stage=STAGE, as_of=events[0].as_of)
+    ledger.append(Event(run_id, STAGE, "SUCCEEDED", attempt, message.as_of, details))
+    return RolledBack(target.version, instead_of, reason)
+
+
+def _known(app: Application, model: str, version: str) -> Champion:
+    return champion_of_version(version, app.registry.get(model, version).bigquery_model, app.ledger(model), model)
