@@ -109,15 +109,17 @@ class Asker:
         Raises:
             UnavailableError: It cannot be reached, or no longer draws requests.
         """
+        refused: StateError | None = None
         for _ in range(_DRAWS):
             try:
                 answer = self._predict(sent)
-            except StateError:
+            except StateError as error:
+                refused = error  # perhaps another version drew it, which has other features
                 continue
             if answer.version_id == version.version:
                 policy = version.champion.policy
                 return [probability_of(p, policy.label, policy.positive) for p in answer.predictions]
-        raise UnavailableError(f"version {version.version} no longer answers")
+        raise refused or UnavailableError(f"version {version.version} no longer answers")
 
 
 def probability_of(prediction: Mapping[str, Any], label: str, positive: bool | int | str) -> float:

@@ -29,10 +29,10 @@ def top_attributions(
         ask: Gives the probability of each of many instances.
     """
     variants = [
-        (place, name, {**instance, name: means[name]})
+        (place, name, {**instance, name: mean})
         for place, instance in enumerate(instances)
         for name in means
-        if instance.get(name) != means[name]
+        if (mean := _like(instance.get(name), means[name])) != instance.get(name)
     ]
     found: list[list[Attribution]] = [[] for _ in instances]
     if not variants:
@@ -40,3 +40,8 @@ def top_attributions(
     for (place, name, _), without in zip(variants, ask([v for _, _, v in variants]), strict=True):
         found[place].append(Attribution(feature=name, attribution=probabilities[place] - without))
     return [sorted(one, key=lambda a: (-abs(a.attribution), a.feature))[:TOP] for one in found]
+
+
+def _like(value: Any, mean: float) -> float:
+    """The mean as a value of the feature's own type: an INT64 feature takes whole numbers only."""
+    return round(mean) if isinstance(value, int) else mean

@@ -45,6 +45,11 @@ DEAL_COLUMNS: Mapping[str, str] = {
     "ends_at": "TIMESTAMP",
     "ingested_at": "TIMESTAMP",
 }
+# The same as Arrow types.
+DEAL_TYPES: Mapping[str, pa.DataType] = {
+    name: pa.timestamp("us") if kind == "TIMESTAMP" else pa.decimal128(38, 9) if "DECIMAL" in kind else pa.string()
+    for name, kind in DEAL_COLUMNS.items()
+}
 PAIR_COLUMNS: Mapping[str, str] = dict.fromkeys(("left_source", "left_id", "right_source", "right_id"), "VARCHAR")
 # A request's deals are those of now; no instant lies behind it.
 _AS_OF = "TIMESTAMP '9999-12-31 00:00:00'"
@@ -79,7 +84,10 @@ class FeatureProgram:
         for name, table in frozen.items():
             self._add_frozen(name, table)
         self._lookup_columns = {n: t.column_names for n, t in frozen.items() if n in serving.lookups}
-        self.sql = self._compose()
+        self.sql = self.compose(
+            serving.features,
+            {serving.deals: _parameter(1, DEAL_COLUMNS), "request_pairs": _parameter(2, PAIR_COLUMNS)},
+        )
         self._local = threading.local()
 
     def compute(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -91,7 +99,8 @@ class FeatureProgram:
         """
         asked = (dict(zip(PAIR_COLUMNS, (*left, *right), strict=True)) for left, right in pairs)
         arguments = f"{_rows(deals, DEAL_COLUMNS)}, {_rows(asked, PAIR_COLUMNS)}"
-        return list(self._prepared().execute(f"EXECUTE features({arguments})").to_arrow_table().to_pylist())
+        found = self._prepared().execute(f"EXECUTE features({arguments})").to_arrow_table()
+        return list(_as_bigquery(found).to_pylist())
 
     def _prepared(self) -> duckdb.DuckDBPyConnection:
         connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
@@ -114,34 +123,42 @@ class FeatureProgram:
                 kind = "DOUBLE" if pa.types.is_floating(found.type) else "BIGINT"
                 add_function(self._database, f"{name}_{value}", found.__call__, 1, kind)
 
-    def _compose(self) -> str:
-        rendered = self._rendered()
-        given = {self._serving.deals, "request_pairs", *self._whole}
-        needs = {name: _tables(parse_select(one)) - given for name, one in rendered.items()}
+    def compose(self, target: str, given: Mapping[str, str], *, only: Mapping[str, str] | None = None) -> str:
+        """One DuckDB statement for a table of the templates.
+
+        Args:
+            target: The table that is wanted.
+            given: Tables that are not built from their templates, with the query that gives each.
+            only: By alias in the target's own template, the condition on the rows that it stands for.
+        """
+        rendered = self._rendered(target, given)
+        whole = self._whole | given.keys()
+        needs = {name: _tables(parse_select(one)) - whole for name, one in rendered.items()}
         for name, lookup in self._serving.lookups.items():
-            needs[name] = frozenset({lookup.of})
-        steps = [
-            _cte(self._serving.deals, _parameter(1, DEAL_COLUMNS)),
-            _cte("request_pairs", _parameter(2, PAIR_COLUMNS)),
-        ]
-        for name in in_order(needs, [self._serving.features]):
+            needs[name] = frozenset({lookup.of} - whole)
+        steps = [_cte(name, query) for name, query in given.items()]
+        for name in in_order(needs, [target]):
             if name in self._serving.lookups:
                 query: exp.Query = self._looked_up(name)
             else:
                 query = self._bound(to_duckdb(_local(parse_select(rendered[name])), rendered[name].path))
+            if name == target:
+                _restrict(query, only or {})
             steps.append(_cte(name, query.sql("duckdb")))
-        return f"WITH {', '.join(steps)} SELECT * FROM {self._serving.features}"
+        return f"WITH {', '.join(steps)} SELECT * FROM {target}"
 
-    def _rendered(self) -> dict[str, RenderedSql]:
-        """The templates of the feature tables by name; one of `serve/` stands in the place of its namesake."""
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection of the caller's own to the program's database, which knows its functions and frozen tables."""
+        return self._database.cursor()
+
+    def _rendered(self, target: str, given: Mapping[str, str]) -> dict[str, RenderedSql]:
+        """The templates that a table needs, by name; one of `serve/` stands in the place of its namesake."""
         templates, model = self._templates, self._templates.model
         paths = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/features")}
         own = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/serve")}
         paths |= {name: path for name, path in own.items() if name in paths}
-        if self._serving.features not in paths:
-            raise ConfigurationError(
-                f"sql/{model}/model.yml: serving.features: there is no template {self._serving.features}"
-            )
+        if target not in paths:
+            raise ConfigurationError(f"sql/{model}/model.yml: serving: there is no template {target}")
         names = set(paths) | set(self._policy.frozen)
         context = {
             "table": Namespace("table", {name: name for name in templates.stems(f"{model}/tables")}),
@@ -149,18 +166,14 @@ class FeatureProgram:
             "policy": self._policy,
             "request": SimpleNamespace(pairs="request_pairs"),
         }
-        wanted, found = [self._serving.features], dict[str, RenderedSql]()
+        wanted, found = [target], dict[str, RenderedSql]()
         while wanted:
             name = wanted.pop()
-            if name in found or name in self._policy.frozen or name not in paths:
+            if name in found or name in given or name in self._policy.frozen or name not in paths:
                 continue
             found[name] = templates.render(paths[name], context)
             wanted += found[name].run_tables
-        for lookup in self._serving.lookups.values():
-            if lookup.of not in found:
-                raise ConfigurationError(
-                    f"sql/{model}/model.yml: serving.lookups: {lookup.of} is no table that features need"
-                )
+            wanted += [lookup.of for n, lookup in self._serving.lookups.items() if n in found[name].run_tables]
         return found
 
     def _looked_up(self, name: str) -> exp.Query:
@@ -195,9 +208,27 @@ class FeatureProgram:
         return query
 
 
+def _as_bigquery(table: pa.Table) -> pa.Table:
+    """Counts and sums as INT64, which DuckDB widens to 128 bits; what it holds as DECIMAL as FLOAT64."""
+    types = [
+        (pa.int64() if f.type.scale == 0 else pa.float64()) if pa.types.is_decimal(f.type) else f.type
+        for f in table.schema
+    ]
+    return table.cast(pa.schema([pa.field(f.name, t) for f, t in zip(table.schema, types, strict=True)]))
+
+
 def _tables(query: exp.Query) -> frozenset[str]:
     own = {cte.alias for cte in query.find_all(exp.CTE)}
     return frozenset(table.name for table in query.find_all(exp.Table)) - own
+
+
+def _restrict(query: exp.Query, only: Mapping[str, str]) -> None:
+    """Let a table under one of these aliases have the rows alone that meet the condition."""
+    for table in list(query.find_all(exp.Table)):
+        condition = only.get(table.alias)
+        if condition is not None:
+            rows = exp.select("*").from_(exp.to_table(table.name)).where(condition, dialect="duckdb")
+            table.replace(rows.subquery(table.alias))
 
 
 def _local(query: exp.Query) -> exp.Query:
@@ -231,7 +262,7 @@ def _literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, dt.datetime):
-        value = value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ")
+        value = (value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value).isoformat(sep=" ")
     elif isinstance(value, Decimal):
         value = format(value, "f")
     return "'" + str(value).replace("'", "''") + "'"

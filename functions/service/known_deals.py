@@ -40,6 +40,10 @@ class WarehouseDeals:
         """
         if not keys:
             return {}
-        parameters = {"sources": [k[0] for k in keys], "deal_ids": [k[1] for k in keys]}
+        parameters = {
+            "keys": ["\n".join(key) for key in keys],
+            "sources": sorted({source for source, _ in keys}),
+            "deal_ids": sorted({deal_id for _, deal_id in keys}),
+        }
         rows = self._warehouse.read(self._statement, parameters)
         return {(row["source"], row["deal_id"]): row for row in rows}

@@ -26,6 +26,24 @@ class Lookup(_Section):
     always: tuple[dict[str, str], ...] = ()
 
 
+class Candidates(_Section):
+    """How candidates of new deals are found.
+
+    Attributes:
+        pairs: The run table of candidate pairs.
+        keys: The run table of keys by which deals find each other.
+        key: Its column that two deals must share.
+        asking: Alias in `pairs` of the deals that choose; those of a request alone do.
+        indexed: Run tables that are kept for all known deals, `keys` among them; each has a column `deal_key`.
+    """
+
+    pairs: str = "candidate_pairs"
+    keys: str = "deal_keys"
+    key: str = "key"
+    asking: str = "mine"
+    indexed: tuple[str, ...] = ("clean_deals", "deal_norms", "deal_keys")
+
+
 class Feedback(_Section):
     """When what people say becomes a label; sql/<model>/serve/labels_from_feedback.sql says what each key does.
 
@@ -46,8 +64,8 @@ class ServingPolicy(_Section):
         pairs: The run table with the pairs whose features are asked for.
         features: The run table with the features.
         lookups: Frozen tables that are looked up by key; all others are small and read whole.
-        index: Where candidates are looked up: `bigquery`, or `memory` for an index in the service's own process.
-        index_days: Deals seen in that many days are kept in the index in memory.
+        candidates: How candidates are found.
+        index_days: Deals seen in that many days are kept in the index.
         max_deals: Deals in one request.
         max_pairs: Pairs in one request.
         refresh_seconds: How often the service looks whether another version serves, and for new deals.
@@ -58,12 +76,18 @@ class ServingPolicy(_Section):
     pairs: str = "compared_pairs"
     features: str = "pair_features"
     lookups: dict[str, Lookup] = {}
-    index: str = Field(default="memory", pattern="^(memory|bigquery)$")
+    candidates: Candidates = Candidates()
     index_days: int = Field(default=90, ge=1)
     max_deals: int = Field(default=100, ge=1)
     max_pairs: int = Field(default=1000, ge=1)
     refresh_seconds: float = Field(default=30, gt=0)
     feedback: Feedback = Feedback()
+
+
+def kept_serving_policy(policy: ModelPolicy) -> ServingPolicy:
+    """The section as the ledger kept it with a run; keys that this code no longer knows are left out."""
+    known = {key: value for key, value in policy.serving.items() if key in ServingPolicy.model_fields}
+    return serving_policy(policy.model_copy(update={"serving": known}))
 
 
 def serving_policy(policy: ModelPolicy) -> ServingPolicy:

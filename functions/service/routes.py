@@ -15,7 +15,7 @@ from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from etl.errors import BqloopError
-from functions.service.payloads import ScoreRequest
+from functions.service.payloads import DuplicatesRequest, ScoreRequest
 from functions.service.problems import Problem, of_validation
 from functions.service.service import Service
 from functions.stage_events import application
@@ -41,6 +41,10 @@ def answer(request: Request) -> Response:
         # Nobody deployed, a service away: the caller did nothing wrong, and the same request may succeed later.
         log.warning(str(error), request_id=request_id, error=type(error).__name__)
         return _problem(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5), request_id)
+    except Exception:
+        log.exception("a request failed", request_id=request_id)
+        detail = f"this should not have happened; the service's log tells more about request {request_id}"
+        return _problem(Problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail), request_id)
 
 
 @cache
@@ -85,12 +89,17 @@ def _score(request: Request, request_id: str) -> Response:
     return _json(service().score(ScoreRequest.model_validate_json(_body(request)), request_id))
 
 
+def _duplicates(request: Request, request_id: str) -> Response:
+    return _json(service().duplicates(DuplicatesRequest.model_validate_json(_body(request)), request_id))
+
+
 def _healthz(_request: Request, _request_id: str) -> Response:
     return _json({"status": "alive"})
 
 
 def _readyz(_request: Request, _request_id: str) -> Response:
     traffic = service().versions.traffic()
+    service().index()
     return _json({"status": "ready", "versions": dict(traffic.shares)})
 
 
@@ -109,6 +118,7 @@ def _problem(problem: Problem, request_id: str) -> Response:
 
 
 _ROUTES: dict[str, dict[str, Callable[[Request, str], Response]]] = {
+    "/duplicates": {"POST": _duplicates},
     "/score": {"POST": _score},
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},

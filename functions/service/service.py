@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from deployment.application import Application
 from deployment.endpoint import Endpoint
-from functions.service.asking import Asker
+from functions.service.asking import Asker, Prediction
+from functions.service.candidate_index import CandidateIndex
+from functions.service.feature_program import Pair
+from functions.service.index_keeper import IndexKeeper, in_utc
 from functions.service.inference_log import InferenceLog
-from functions.service.known_deals import WarehouseDeals
-from functions.service.payloads import ScoreAnswer, ScoreRequest
+from functions.service.payloads import DealRef, DuplicatesAnswer, DuplicatesRequest, Found, ScoreAnswer, ScoreRequest
 from functions.service.problems import Fault, of_fields
-from functions.service.scoring import Scorer, ordered, whole_deals
+from functions.service.scoring import Rows, Scorer, ordered, pair_of, whole_deals
 from functions.service.versions import Versions, serving_policy_of
 
 
@@ -29,9 +32,8 @@ class Service:
         self.policy = serving_policy_of(app, model)
         endpoint = Endpoint(app.settings, model)
         self.versions = Versions(app, model, endpoint)
-        self._log = InferenceLog(app.settings)
-        self._scorer = Scorer(model, Asker(self.versions, endpoint.predict), self._log, self.policy)
-        self._known = WarehouseDeals(app, model)
+        self._scorer = Scorer(model, Asker(self.versions, endpoint.predict), InferenceLog(app.settings), self.policy)
+        self._keeper = IndexKeeper(app, model, self.policy)
 
     def score(self, request: ScoreRequest, request_id: str) -> ScoreAnswer:
         """Score pairs.
@@ -41,22 +43,25 @@ class Service:
             BqloopError: No version is deployed, or something that is needed cannot be reached.
         """
         started = time.perf_counter()
-        if len(request.pairs) > self.policy.max_pairs:
-            raise of_fields([Fault("/pairs", f"at most {self.policy.max_pairs} pairs a request")], _TOO_LARGE)
+        self._check_count("/pairs", len(request.pairs), self.policy.max_pairs)
+        index = self.index() if request.rivals == "index" else None
         given = [
             (f"/pairs/{place}/{side}", deal)
             for place, pair in enumerate(request.pairs)
             for side, deal in (("left", pair.left), ("right", pair.right))
         ]
-        deals = whole_deals(given, self._known)
+        deals = whole_deals(given, self._keeper)
         asked = [ordered(pair.left.key, pair.right.key) for pair in request.pairs]
         pairs = list(dict.fromkeys(asked))
-        prediction = self._scorer.predict(deals, pairs)
+        rivals: set[Pair] = set()
+        if index is not None:
+            new = {d.key for _, d in given if d.title is not None}
+            rivals = _rivals(index, pairs, index.candidates([in_utc(deals[key]) for key in new]) if new else [])
+        prediction = self._scorer.predict(self._with(deals, rivals), pairs, rivals)
         self._scorer.record(request_id, "score", started, prediction)
         explain = range(len(pairs)) if request.explain else ()
-        by_pair = dict(
-            zip(pairs, self._scorer.scored(prediction, explain=explain, features=request.features), strict=True)
-        )
+        scored = self._scorer.scored(prediction, explain=explain, features=request.features)
+        by_pair = dict(zip(pairs, scored, strict=True))
         return ScoreAnswer(
             request_id=request_id,
             model=self.model,
@@ -66,5 +71,86 @@ class Service:
             results=[by_pair[pair] for pair in asked],
         )
 
+    def duplicates(self, request: DuplicatesRequest, request_id: str) -> DuplicatesAnswer:
+        """Find the duplicates of new deals among the known ones and among themselves.
 
-_TOO_LARGE = HTTPStatus.UNPROCESSABLE_ENTITY
+        Raises:
+            Problem: A deal is not known, or there are too many.
+            BqloopError: No version is deployed, or something that is needed cannot be reached.
+        """
+        started = time.perf_counter()
+        self._check_count("/deals", len(request.deals), self.policy.max_deals)
+        index = self.index()
+        given = [(f"/deals/{place}", deal) for place, deal in enumerate(request.deals)]
+        deals = whole_deals(given, self._keeper)
+        pairs = sorted(set(index.candidates([in_utc(row) for row in deals.values()])))
+        mine = {key: [pair for pair in pairs if key in pair] for key in deals}
+        prediction: Prediction | None = None
+        if pairs:
+            rivals = _rivals(index, pairs, ())
+            prediction = self._scorer.predict(self._with(deals, {*pairs, *rivals}), pairs, rivals)
+            self._scorer.record(request_id, "duplicates", started, prediction, candidates=len(pairs))
+        for key, found in mine.items():
+            if not found:
+                self._scorer.record_nothing_found(request_id, "duplicates", started, key)
+        return self._told(request, request_id, prediction, mine)
+
+    def index(self) -> CandidateIndex:
+        """The index of the version with most of the traffic.
+
+        Raises:
+            BqloopError: No version is deployed, or BigQuery cannot be reached.
+        """
+        traffic = self.versions.traffic()
+        return self._keeper.index(traffic.versions[max(traffic.shares, key=lambda v: traffic.shares[v])])
+
+    def _told(
+        self,
+        request: DuplicatesRequest,
+        request_id: str,
+        prediction: Prediction | None,
+        mine: dict[tuple[str, str], list[Pair]],
+    ) -> DuplicatesAnswer:
+        shown = {}
+        if prediction is not None:
+            sure = [p >= prediction.version.threshold for p in prediction.probabilities]
+            explain = [place for place, yes in enumerate(sure) if yes] if request.explain else ()
+            scored = self._scorer.scored(prediction, explain=explain, features=request.features)
+            rows = zip(prediction.rows, scored, sure, strict=True)
+            shown = {pair_of(row): one for row, one, yes in rows if yes or request.all_candidates}
+        results = []
+        for deal in request.deals:
+            found = [shown[pair] for pair in mine[deal.key] if pair in shown]
+            results.append(
+                Found(
+                    deal=DealRef(source=deal.source, deal_id=deal.deal_id),
+                    candidates=len(mine[deal.key]),
+                    duplicates=sorted(found, key=lambda one: -one.probability),
+                )
+            )
+        return DuplicatesAnswer(
+            request_id=request_id,
+            model=self.model,
+            version=prediction.version.version if prediction else None,
+            deployed_model=prediction.deployed_model if prediction else None,
+            threshold=prediction.version.threshold if prediction else None,
+            results=results,
+        )
+
+    def _with(self, deals: Rows, pairs: Iterable[Pair]) -> Rows:
+        """The deals of a request and those that these pairs bring in."""
+        others = {key for pair in pairs for key in pair} - deals.keys()
+        return {**deals, **self._keeper.deals(sorted(others))}
+
+    def _check_count(self, pointer: str, count: int, most: int) -> None:
+        if count > most:
+            fault = Fault(pointer, f"at most {most} a request, there are {count}")
+            raise of_fields([fault], HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _rivals(index: CandidateIndex, pairs: Iterable[Pair], candidates: Iterable[Pair]) -> set[Pair]:
+    """The pairs that stand beside the asked ones: compared before, or candidates of a new deal that is asked about."""
+    asked = set(pairs)
+    beside = {(left, right[0]) for left, right in asked} | {(right, left[0]) for left, right in asked}
+    new = {p for p in candidates if (p[0], p[1][0]) in beside or (p[1], p[0][0]) in beside}
+    return (index.rivals(asked) | new) - asked

@@ -22,6 +22,8 @@ from etl.templates import RenderedSql
 COMPARED: tuple[type[exp.Expr], ...] = (
     exp.Abs,
     exp.AnyValue,
+    exp.Array,
+    exp.ArrayConcat,
     exp.Avg,
     exp.Case,
     exp.Cast,
@@ -233,6 +235,15 @@ def _inside(node: exp.Expr) -> exp.Expr:
     return node.unnest() if isinstance(node, exp.Paren) else node
 
 
+def _array_concat(node: exp.ArrayConcat) -> exp.Expr:
+    # NULL where any array is; DuckDB would leave that one out.
+    arrays = [node.this, *node.expressions]
+    joined = arrays[0].copy()
+    for more in arrays[1:]:
+        joined = exp.Anonymous(this="list_concat", expressions=[joined, more.copy()])
+    return _unless_null(arrays, joined)
+
+
 def _extreme(node: exp.Greatest | exp.Least) -> exp.Expr:
     """GREATEST and LEAST are NULL in BigQuery where any argument is; DuckDB leaves NULLs out."""
     arguments = [node.this, *node.expressions]
@@ -241,7 +252,11 @@ def _extreme(node: exp.Greatest | exp.Least) -> exp.Expr:
     nullable = [a for a in arguments if not isinstance(a, exp.Literal | exp.Window)]
     if not nullable:
         return result
-    tests = [exp.Is(this=a.copy(), expression=exp.Null()) for a in nullable]
+    return _unless_null(nullable, result)
+
+
+def _unless_null(arguments: Iterable[exp.Expr], result: exp.Expr) -> exp.Expr:
+    tests = [exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments]
     return exp.Case(ifs=[exp.If(this=exp.or_(*tests), true=exp.Null())], default=result)
 
 
@@ -255,4 +270,5 @@ _REWRITES: tuple[tuple[type[exp.Expr], Callable[..., exp.Expr]], ...] = (
     (exp.Cast, _cast),
     (exp.Greatest, _extreme),
     (exp.Least, _extreme),
+    (exp.ArrayConcat, _array_concat),
 )

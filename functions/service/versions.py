@@ -23,7 +23,7 @@ from etl.errors import StateError, UnavailableError
 from etl.names import Naming, run_of
 from etl.warehouse import Warehouse
 from functions.service.feature_program import FeatureProgram
-from functions.service.policy import ServingPolicy, serving_policy
+from functions.service.policy import ServingPolicy, kept_serving_policy, serving_policy
 
 # Seconds that one page of a frozen table may take.
 _PATIENCE = 60.0
@@ -41,6 +41,7 @@ class ServedVersion:
         feature_names: The columns that it was trained on, in their order.
         run_id: The run that trained it.
         means: Mean in training by numeric feature.
+        serving: The service's section of its policy.
     """
 
     champion: Champion
@@ -48,6 +49,7 @@ class ServedVersion:
     feature_names: tuple[str, ...]
     run_id: str
     means: Mapping[str, float]
+    serving: ServingPolicy
 
     @property
     def version(self) -> str:
@@ -151,13 +153,15 @@ class Versions:
         statement = champion.templates.render(
             f"{self._model}/serve/feature_means.sql", {"champion": Serving(f"`{champion.bigquery_model}`", version)}
         )
-        program = FeatureProgram(champion.templates, policy, serving_policy(policy), frozen)
+        serving = kept_serving_policy(policy)
+        program = FeatureProgram(champion.templates, policy, serving, frozen)
         loaded = ServedVersion(
             champion=champion,
             program=program,
             feature_names=tuple(c for c in columns if c not in policy.not_features),
             run_id=run_of(self._model, champion.slug),
             means={row["feature"]: row["mean"] for row in warehouse.read(statement)},
+            serving=serving,
         )
         log.info("version loaded", version=version, seconds=round(time.monotonic() - started, 3))
         return loaded

@@ -7,5 +7,5 @@
 SELECT
   input AS feature,
   mean
-FROM ML.FEATURE_INFO(MODEL {{ champion.model }})
+FROM ML.FEATURE_INFO(MODEL {{ champion.model }}) -- noqa: CP02, LT01
 WHERE mean IS NOT NULL

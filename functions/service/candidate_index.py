@@ -1,0 +1,152 @@
+"""Which known deals a new one may be a duplicate of: an index in memory, kept by the version's own blocking SQL.
+
+Everything that the index answers has one definition, the templates: what is kept of each deal, which deals meet, and which of
+them are worth a closer look. Take this index while the deals that matter fit into an instance (some hundred thousand); past
+that, put another implementation of `CandidateIndex` over a store of its own: the keys of `serving.candidates.keys` are
+all that it has to look up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from functions.service.feature_program import DEAL_TYPES, FeatureProgram, Pair
+from functions.service.known_deals import Key
+from functions.service.policy import ServingPolicy
+
+Row = Mapping[str, Any]
+
+
+class CandidateIndex(Protocol):
+    """Where candidates of new deals are found."""
+
+    def candidates(self, deals: Sequence[Row]) -> list[Pair]:
+        """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
+
+    def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
+        """The pairs that were compared before and stand beside these: same deal, other deal of the same source."""
+
+    def deals(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
+        """The latest version of each known deal; the unknown ones are left out."""
+
+    def add(self, deals: Sequence[Row]) -> None:
+        """Have new deals, or new versions of known ones, found from now on."""
+
+
+class MemoryIndex:
+    """An index in the program's own database. Threads may share it.
+
+    Args:
+        program: The version's SQL.
+        serving: Its section of the policy.
+        deals: The known deals, columns as in raw_deals, the latest version of each.
+        compared: Pairs of them that are compared whatever blocking says: the labelled ones.
+    """
+
+    def __init__(
+        self, program: FeatureProgram, serving: ServingPolicy, deals: Sequence[Row], compared: Iterable[Pair] = ()
+    ) -> None:
+        self._program = program
+        self._policy = serving.candidates
+        self._raw = serving.deals
+        self._writing = threading.Lock()
+        self._local = threading.local()
+        self._deals: dict[Key, Row] = {}
+        self._rivals: dict[tuple[Key, str], set[Pair]] = defaultdict(set)
+        # Composed once: reading and translating the templates takes longer than running them.
+        self._kept = {t: program.compose(t, {self._raw: "SELECT * FROM arriving"}) for t in self._policy.indexed}
+        self._meeting = self._meeting_sql()
+        connection = self._cursor()
+        self._take_in(connection, deals)
+        for table in self._policy.indexed:
+            # Sorted, so that DuckDB skips the keys that a request does not ask for.
+            order = f" ORDER BY {self._policy.key}" if table == self._policy.keys else ""
+            connection.execute(f"CREATE TABLE known_{table} AS SELECT * FROM new_{table}{order}")
+        self._names = self._names_of(connection)
+        given = {table: f"SELECT * FROM known_{table}" for table in self._policy.indexed}
+        self._remember(deals, self._pairs(connection, program.compose(self._policy.pairs, given), self._names))
+        self._remember((), (pair for pair in compared if pair[0] in self._deals and pair[1] in self._deals))
+
+    def __len__(self) -> int:
+        return len(self._deals)
+
+    def candidates(self, deals: Sequence[Row]) -> list[Pair]:
+        """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
+        connection = self._cursor()
+        self._take_in(connection, deals)
+        return self._pairs(connection, self._meeting, self._names | self._names_of(connection))
+
+    def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
+        """The pairs that were compared before and stand beside these: same deal, other deal of the same source."""
+        found: set[Pair] = set()
+        for left, right in pairs:
+            found |= self._rivals.get((left, right[0]), set()) | self._rivals.get((right, left[0]), set())
+        return found
+
+    def deals(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
+        """The latest version of each known deal; the unknown ones are left out."""
+        return {key: self._deals[key] for key in keys if key in self._deals}
+
+    def add(self, deals: Sequence[Row]) -> None:
+        """Have new deals, or new versions of known ones, found from now on."""
+        if not deals:
+            return
+        with self._writing:
+            connection = self._cursor()
+            self._take_in(connection, deals)
+            names = self._names_of(connection)
+            pairs = self._pairs(connection, self._meeting, self._names | names)
+            connection.execute("BEGIN")
+            for table in self._policy.indexed:
+                connection.execute(f"DELETE FROM known_{table} WHERE {self._is_new()}")
+                connection.execute(f"INSERT INTO known_{table} SELECT * FROM new_{table}")
+            connection.execute("COMMIT")
+            self._names = self._names | names
+            self._remember(deals, pairs)
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._program.connect()
+        return connection
+
+    def _take_in(self, connection: duckdb.DuckDBPyConnection, deals: Sequence[Row]) -> None:
+        """What is kept of each deal, for these deals, as the connection's own tables `new_*`."""
+        schema = pa.schema(DEAL_TYPES.items())
+        connection.register("arriving", pa.Table.from_pylist([dict(d) for d in deals], schema))
+        for table, query in self._kept.items():
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE new_{table} AS {query}")
+        connection.unregister("arriving")
+
+    def _is_new(self) -> str:
+        return f"deal_key IN (SELECT deal_key FROM new_{self._policy.indexed[0]})"
+
+    def _meeting_sql(self) -> str:
+        policy = self._policy
+        met = {policy.keys: f" AND {policy.key} IN (SELECT {policy.key} FROM new_{policy.keys})"}
+        given = {
+            t: f"SELECT * FROM known_{t} WHERE NOT {self._is_new()}{met.get(t, '')} UNION ALL SELECT * FROM new_{t}"
+            for t in policy.indexed
+        }
+        return self._program.compose(policy.pairs, given, only={policy.asking: self._is_new()})
+
+    def _names_of(self, connection: duckdb.DuckDBPyConnection) -> dict[int, Key]:
+        rows = connection.execute(f"SELECT deal_key, source, deal_id FROM new_{self._policy.indexed[0]}").fetchall()
+        return {key: (source, deal_id) for key, source, deal_id in rows}
+
+    def _pairs(self, connection: duckdb.DuckDBPyConnection, query: str, names: Mapping[int, Key]) -> list[Pair]:
+        rows = connection.execute(f"SELECT left_key, right_key FROM ({query})").fetchall()
+        return [(names[left], names[right]) for left, right in rows]
+
+    def _remember(self, deals: Iterable[Row], pairs: Iterable[Pair]) -> None:
+        self._deals |= {(deal["source"], deal["deal_id"]): deal for deal in deals}
+        for pair in pairs:
+            left, right = pair
+            self._rivals[left, right[0]].add(pair)
+            self._rivals[right, left[0]].add(pair)

@@ -1,0 +1,111 @@
+"""Keeps the index fresh: built when another version takes over, and told of new deals again and again.
+
+An index belongs to a version, for its keys are made by that version's SQL. While the next one is built the old one serves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from deployment.application import Application
+from etl.errors import BqloopError
+from etl.names import Naming
+from functions.service.candidate_index import CandidateIndex, MemoryIndex
+from functions.service.feature_program import Pair
+from functions.service.known_deals import Key, WarehouseDeals
+from functions.service.policy import ServingPolicy
+from functions.service.scoring import ordered
+from functions.service.versions import ServedVersion
+
+log = structlog.get_logger(__name__)
+
+
+class IndexKeeper:
+    """The index of one model.
+
+    Args:
+        app: bqloop in this environment.
+        model: The model.
+        serving: Its section of the policy.
+    """
+
+    def __init__(self, app: Application, model: str, serving: ServingPolicy) -> None:
+        self._serving = serving
+        self._warehouse = app.warehouse(model)
+        self._known = WarehouseDeals(app, model)
+        templates = app.templates(model)
+        tables = {"table": Naming.of(app.settings, model).tables(templates.stems(f"{model}/tables"))}
+        self._new_deals = templates.render(f"{model}/serve/known_deals.sql", tables)
+        self._judged = templates.render(f"{model}/serve/judged_pairs.sql", tables)
+        self._index: CandidateIndex | None = None
+        self._version = ""
+        self._seen = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._refreshed = 0.0
+        self._building = threading.Lock()
+
+    def index(self, version: ServedVersion) -> CandidateIndex:
+        """The index to ask; the first call builds it, later calls have it refreshed behind their backs.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached, and there is no index yet.
+        """
+        known = self._index
+        if known is None:
+            with self._building:
+                if self._index is None:
+                    self._build(version)
+                assert self._index is not None  # noqa: S101 -- just built
+                return self._index
+        stale = version.version != self._version or time.monotonic() - self._refreshed > self._serving.refresh_seconds
+        if stale and self._building.acquire(blocking=False):
+            threading.Thread(target=self._refresh, args=(version,), name="index", daemon=True).start()
+        return known
+
+    def deals(self, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:
+        """Known deals: from the index, and what it does not have from the warehouse."""
+        found = dict(self._index.deals(keys)) if self._index is not None else {}
+        return found | dict(self._known.deals([key for key in keys if key not in found]))
+
+    def _refresh(self, version: ServedVersion) -> None:
+        try:
+            if version.version != self._version:
+                self._build(version)
+            elif self._index is not None:
+                self._index.add(self._read(self._seen))
+            self._refreshed = time.monotonic()
+        except BqloopError as error:
+            log.warning("the index could not be refreshed; it stays as it is", reason=str(error))
+        finally:
+            self._building.release()
+
+    def _build(self, version: ServedVersion) -> None:
+        started = time.monotonic()
+        deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
+        index = MemoryIndex(version.program, version.serving, deals, self._judged_pairs())
+        self._index, self._version, self._refreshed = index, version.version, time.monotonic()
+        log.info("index built", version=version.version, deals=len(deals), seconds=round(time.monotonic() - started, 3))
+
+    def _read(self, since: dt.datetime) -> list[dict[str, Any]]:
+        rows = self._warehouse.read(self._new_deals, {"since": since})
+        self._seen = max((row["ingested_at"] for row in rows), default=max(self._seen, since))
+        return [in_utc(row) for row in rows]
+
+    def _judged_pairs(self) -> Iterable[Pair]:
+        for row in self._warehouse.read(self._judged):
+            yield ordered((row["left_source"], row["left_id"]), (row["right_source"], row["right_id"]))
+
+
+def in_utc(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A deal with its instants in UTC and without a zone, as the service's engine holds them."""
+    return {
+        name: value.astimezone(dt.UTC).replace(tzinfo=None)
+        if isinstance(value, dt.datetime) and value.tzinfo
+        else value
+        for name, value in row.items()
+    }
