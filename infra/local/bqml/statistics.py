@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, Input, as_text, inputs_of
-from .encoder import numbers
 from .errors import BqmlError
+from .numbers import numbers
+from .vocabulary import by_frequency
 
 THREADS = 4
 MAX_CATEGORIES = 10_000
@@ -88,11 +89,7 @@ def profile_of(kind: str, column: pa.ChunkedArray, buckets: int = 10) -> dict[st
     """A JSON-able picture of a column's distribution: equal-width buckets of numbers, counts of categories."""
     if kind in (CATEGORY, MULTI):
         flat = pc.list_flatten(column) if kind == MULTI else column
-        counted = pc.value_counts(as_text(flat).drop_null())
-        pairs = sorted(
-            zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True),
-            key=lambda pair: (-pair[1], pair[0]),
-        )
+        pairs = by_frequency(as_text(flat))
         return {"kind": "categorical", "counts": dict(pairs[:MAX_CATEGORIES]), "total": sum(c for _, c in pairs)}
     flat = column
     if kind == VECTOR:

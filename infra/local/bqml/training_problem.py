@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .design import Floats
-from .encoder import TARGET, Encoder
+from .encoder import Encoder
+from .encodings import TARGET
 from .errors import BqmlError
 from .explanation import global_attributions
 from .fitted import Evaluation, Fit, Learner

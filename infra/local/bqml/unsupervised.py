@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .encoder import ONE_HOT, Encoder
+from .encoder import Encoder
+from .encodings import ONE_HOT
 from .errors import BqmlError
 from .fitted import Evaluation, Fit, Learner, Trial
 from .kmeans import KMeansLearner, train_kmeans

@@ -18,7 +18,7 @@ from ..pca import PcaLearner
 from ..scoring import evaluate_supervised, margins_in_blocks
 from ..unsupervised_metrics import unsupervised_metrics
 from .arguments import checked, threshold_of
-from .streaming import Data
+from .streaming import Data, as_table
 
 
 def evaluate(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa.Table:
@@ -34,12 +34,12 @@ def evaluate(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa.
     if isinstance(fit.learner, (KMeansLearner, PcaLearner)):
         if "threshold" in settings:
             raise BqmlError("Setting 'threshold' of ML.EVALUATE can only be used with a binary classification model.")
-        table = model.aligned(_table(data))
+        table = model.aligned(as_table(data))
         return _metric_rows(
             [(trial_id, unsupervised_metrics(fit.learner, model.encoder.design(table, intercept=False)))]
         )
     threshold = threshold_of(settings, "EVALUATE", model.classes.count if model.classes else 0)
-    return _metric_rows([(trial_id, evaluated(model, fit, _table(data), "EVALUATE", threshold).metrics)])
+    return _metric_rows([(trial_id, evaluated(model, fit, as_table(data), "EVALUATE", threshold).metrics)])
 
 
 def confusion_matrix(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa.Table:
@@ -50,7 +50,7 @@ def confusion_matrix(model: Model, data: Data | None, options: Mapping[str, Any]
     _threshold_needs_data("CONFUSION_MATRIX", data, settings)
     fit = model.fit_of(settings.get("trial_id"))
     threshold = threshold_of(settings, "CONFUSION_MATRIX", model.classes.count)
-    found = fit.evaluation if data is None else evaluated(model, fit, _table(data), "CONFUSION_MATRIX", threshold)
+    found = fit.evaluation if data is None else evaluated(model, fit, as_table(data), "CONFUSION_MATRIX", threshold)
     if found.confusion is None:
         raise BqmlError("ML.CONFUSION_MATRIX can only be used with a classification model.")
     rising = found.confusion[::-1, ::-1]
@@ -67,7 +67,7 @@ def roc_curve(model: Model, data: Data | None, options: Mapping[str, Any]) -> pa
     if model.classes is None or model.classes.count != 2:
         raise BqmlError("ML.ROC_CURVE can only be used with a binary classification model.")
     fit = model.fit_of(settings.get("trial_id"))
-    found = fit.evaluation if data is None else evaluated(model, fit, _table(data), "ROC_CURVE", 0.5)
+    found = fit.evaluation if data is None else evaluated(model, fit, as_table(data), "ROC_CURVE", 0.5)
     scores = found.scores
     if scores is None:
         raise BqmlError("ML.ROC_CURVE can only be used with a binary classification model.")
@@ -124,7 +124,3 @@ def _with_trial(columns: Mapping[str, Any], model: Model, settings: Mapping[str,
 def _threshold_needs_data(function: str, data: Data | None, settings: Mapping[str, Any]) -> None:
     if data is None and "threshold" in settings:
         raise BqmlError(f"Setting 'threshold' of ML.{function} can only be used together with evaluation data.")
-
-
-def _table(data: Data) -> pa.Table:
-    return data if isinstance(data, pa.Table) else data.read_all()

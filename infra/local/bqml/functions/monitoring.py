@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from ..bigquery_types import is_list
 from ..columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, as_text, kind_of
-from ..encoder import numbers
 from ..errors import BqmlError
 from ..model import Model
+from ..numbers import numbers
 from ..statistics import numeric_summary, profile_columns, profile_of
 from .arguments import checked
 from .divergence import jensen_shannon_of_counts, jensen_shannon_of_histograms, l_infinity
-from .streaming import Data
+from .streaming import Data, as_table
 
 L_INFTY, JENSEN_SHANNON = "L_INFTY", "JENSEN_SHANNON_DIVERGENCE"
 DEFAULT_THRESHOLD = 0.3
@@ -43,7 +43,7 @@ def validate_data_skew(model: Model, data: Data, options: Mapping[str, Any]) -> 
     settings = checked("VALIDATE_DATA_SKEW", options, {**VALIDATION, "enable_visualization_link": bool})
     if settings.get("enable_visualization_link"):
         raise BqmlError("Setting 'enable_visualization_link' of ML.VALIDATE_DATA_SKEW is not carried out here.")
-    serving = profile_columns(model.aligned(_table(data)), wanted=model.profiles)
+    serving = profile_columns(model.aligned(as_table(data)), wanted=model.profiles)
     if not serving:
         raise BqmlError("The input data of ML.VALIDATE_DATA_SKEW have no feature column of the model.")
     return _compared("VALIDATE_DATA_SKEW", [(n, model.profiles[n], p) for n, p in serving.items()], settings)
@@ -55,7 +55,7 @@ def validate_data_drift(base: Data, study: Data, options: Mapping[str, Any]) -> 
     for name, (_, most) in BUCKETS.items():
         if not 1 <= settings.get(name, 1) <= most:
             raise BqmlError(f"Setting {name!r} of ML.VALIDATE_DATA_DRIFT must be between 1 and {most}.")
-    first, second = _table(base), _table(study)
+    first, second = as_table(base), as_table(study)
     buckets = settings.get("num_histogram_buckets", BUCKETS["num_histogram_buckets"][0])
     ranks = settings.get("num_rank_histogram_buckets", BUCKETS["num_rank_histogram_buckets"][0])
     before = profile_columns(first, buckets=buckets)
@@ -149,7 +149,7 @@ def describe_data(data: Data, options: Mapping[str, Any]) -> pa.Table:
         values[name] = settings.get(name, default)
         if not least <= values[name] <= most:
             raise BqmlError(f"Setting {name!r} of ML.DESCRIBE_DATA must be between {least} and {most}.")
-    table = _table(data)
+    table = as_table(data)
     rows = [_described(name, table.column(name), **values) for name in table.schema.names]
     return pa.table({n: pa.array([row.get(n) for row in rows], t) for n, t in DESCRIPTION.items()})
 
@@ -228,7 +228,3 @@ def quantiles(values: Any, number: int) -> Any:
     """``number + 1`` boundaries, values of the data themselves, as APPROX_QUANTILES gives them."""
     ordered = np.sort(values)
     return ordered[np.round(np.linspace(0, len(ordered) - 1, number + 1)).astype(np.int64)]
-
-
-def _table(data: Data) -> pa.Table:
-    return data if isinstance(data, pa.Table) else data.read_all()

@@ -14,6 +14,11 @@ ROWS = 65_536
 WORKERS = 4
 
 
+def as_table(data: Data) -> pa.Table:
+    """All rows at once, for what cannot be told from a part of them."""
+    return data if isinstance(data, pa.Table) else data.read_all()
+
+
 def transformed(
     data: Data, schema: pa.Schema, work: Callable[[pa.RecordBatch], pa.RecordBatch], *, side_by_side: bool
 ) -> Data:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..bigquery_types import is_list, is_numeric, type_name
-from ..encoder import numbers
 from ..errors import BqmlError
+from ..numbers import numbers
 
 MAX_TOP_K = 1_000_000
 

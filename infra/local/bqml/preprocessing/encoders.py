@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import BqmlError
+from ..vocabulary import by_frequency, places
 from .arguments import argument, string_column, string_lists, vocabulary_limits
 
 Params = dict[str, Any]
@@ -22,16 +23,12 @@ INDEXED = pa.struct([("index", pa.int64()), ("value", pa.float64())])
 
 def vocabulary(values: Any, top_k: int, frequency_threshold: int) -> list[tuple[str, int]]:
     """The ``top_k`` most frequent texts that occur at least ``frequency_threshold`` times, most frequent first."""
-    counted = pc.value_counts(values.drop_null())
-    pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
-    kept = sorted((p for p in pairs if p[1] >= frequency_threshold), key=lambda pair: (-pair[1], pair[0]))
-    return kept[:top_k]
+    return [pair for pair in by_frequency(values) if pair[1] >= frequency_threshold][:top_k]
 
 
 def indices(values: Any, words: Sequence[str]) -> npt.NDArray[np.int64]:
     """Each text's index: 1 and up in the vocabulary, 0 outside."""
-    found = pc.index_in(values, value_set=pa.array(words, pa.string()))
-    return np.asarray(pc.fill_null(found, -1)).astype(np.int64) + 1
+    return places(values, words) + 1
 
 
 def fit_one_hot(column: pa.ChunkedArray, arguments: Sequence[Any]) -> Params:

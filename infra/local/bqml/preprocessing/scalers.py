@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from ..bigquery_types import is_list, is_numeric, type_name
 from ..errors import BqmlError
+from ..vocabulary import by_frequency
 from .arguments import argument, number_array, string_column, with_nulls
 
 Params = dict[str, Any]
@@ -119,9 +120,7 @@ def fit_imputer(column: pa.ChunkedArray, arguments: Sequence[Any]) -> Params:
     if strategy == "most_frequent":
         if not is_numeric(column.type):
             column = string_column("IMPUTER", column)
-        counted = pc.value_counts(column.drop_null())
-        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
-        best = min(pairs, key=lambda pair: (-pair[1], pair[0]), default=(None, 0))[0]
+        best = next((value for value, _ in by_frequency(column)), None)
         return {"fill": float(best) if best is not None and is_numeric(column.type) else best}
     values = np.sort(_present("IMPUTER", column))
     if not len(values):

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from infra.local.bqml import BqmlError
-from infra.local.bqml.encoder import DUMMY, LABEL, ONE_HOT, TARGET, Encoder
+from infra.local.bqml.encoder import Encoder
+from infra.local.bqml.encodings import DUMMY, LABEL, ONE_HOT, TARGET
 
 
 def encoder(method=ONE_HOT, standardize=True, targets=None, **columns):
