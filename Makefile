@@ -36,7 +36,7 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/sqlfluff lint --processes $(WORKERS) sql
 	@$(MAKE) --no-print-directory test
 

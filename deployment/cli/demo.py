@@ -35,7 +35,8 @@ from etl.sample_deals import World, generate_labels, write_day
 from etl.settings import load_settings
 
 _DAYS = (1, 2, 3)
-_QUIET_DAY = 2
+# Day of the demo to day of the generated world, and how many times the first day's labels it brings.
+_BUSY_DAYS = {1: (0, 1), 3: (1, 7)}
 _EVENING = dt.time(18)
 _PAIRS_ASKED = 20
 _LOG_PATIENCE_SECONDS = 60.0
@@ -71,7 +72,7 @@ class Day:
 
 def demo(
     deals_per_day: Annotated[int, typer.Option(help="Generated deals a day.", min=200)] = 1500,
-    labels_per_day: Annotated[int, typer.Option(help="Generated labels a day.", min=100)] = 1200,
+    labels: Annotated[int, typer.Option(help="Labels of day 1; day 3 brings seven times as many.", min=200)] = 300,
     seed: Annotated[int, typer.Option(help="Another seed, other deals.")] = 7,
     keep: Annotated[Path | None, typer.Option(help="Keep the local cloud's state in this folder.")] = None,
 ) -> None:
@@ -89,7 +90,7 @@ def demo(
         )
         first_day = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=len(_DAYS))
         world = World(seed, deals_per_day, first_day)
-        days = [_one_day(app, state, world, number, labels_per_day) for number in _DAYS]
+        days = [_one_day(app, state, world, number, labels) for number in _DAYS]
         logged = _wait_for_log(app, sum(day.answers for day in days))
     _show(days, logged, time.monotonic() - started, keep)
     if any(day.run.get("state") == "FAILED" for day in days):
@@ -110,7 +111,7 @@ def _one_day(app: Application, state: Path, world: World, number: int, labels: i
     date = world.first_day + dt.timedelta(days=number - 1)
     day = Day(number, as_of=dt.datetime.combine(date, _EVENING, dt.UTC))
     OPTIONS.console.rule(f"Day {number}, {date}", align="left")
-    if number != _QUIET_DAY:
+    if number in _BUSY_DAYS:
         _import_day(app, state, day, world, labels)
     else:
         _say("Nothing new came in.")
@@ -125,7 +126,7 @@ def _one_day(app: Application, state: Path, world: World, number: int, labels: i
             day.metrics = [row for row in event.details["metrics"] if row["split"] == "validation"]
         if event.stage == "decide" and event.status == "SUCCEEDED":
             day.decision = dict(event.details["decision"])
-    _say(f"{day.run['state']}: {day.run['reason']}")
+    _say(f"{day.run['state']}")
     if day.metrics:
         day.answers = _ask_endpoint(app, model)
         _say(f"{day.answers} pairs asked through the endpoint.")
@@ -137,8 +138,9 @@ def _import_day(app: Application, state: Path, day: Day, world: World, labels: i
     folder = state / "generated"
     folder.mkdir(parents=True, exist_ok=True)
     deals_file, labels_file = folder / f"deals-{day.number}.parquet", folder / f"labels-{day.number}.parquet"
-    write_day(world, day.number - 1, deals_file)
-    pq.write_table(generate_labels(world, day.number - 1, labels), labels_file)
+    world_day, times = _BUSY_DAYS[day.number]
+    write_day(world, world_day, deals_file)
+    pq.write_table(generate_labels(world, world_day, labels * times), labels_file)
     warehouse, templates = app.warehouse(model), app.templates(model)
     arrived = day.as_of - dt.timedelta(minutes=30)
     taken = import_deals(warehouse, templates, deals_file, ingested_at=arrived)
@@ -167,7 +169,7 @@ def _ask_endpoint(app: Application, model: str) -> int:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         raise UnavailableError(f"the prediction service answered {error.code}: {error.read().decode()}") from error
-    return len(answer["predictions"])
+    return len(answer["results"])
 
 
 def _wait_for_log(app: Application, expected: int) -> int:
@@ -192,8 +194,9 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
     story = Table("day", "came in", "run", "took", "why", show_lines=True)
     for day in days:
         came = f"{day.deals:,} deals\n{day.labels:,} labels" if day.deals else "nothing"
-        reasons = str(day.run.get("reason") or "").replace("[", "\\[").split("; ")
-        story.add_row(str(day.number), came, day.run.get("state", "?"), f"{day.seconds:.0f} s", "\n".join(reasons[:4]))
+        reasons = day.decision.get("reasons") or [str(day.run.get("reason") or "")]
+        told = "\n".join(reason.replace("[", "\\[") for reason in reasons)
+        story.add_row(str(day.number), came, day.run.get("state", "?"), f"{day.seconds:.0f} s", told)
     out.print(story)
     for day in days:
         if not day.metrics:

@@ -174,8 +174,8 @@ def test_predictions_go_through_the_endpoint_and_stand_in_the_log(loop: tuple[Lo
     ]
     status, answer = post(app, "/score", {"pairs": pairs})
     assert status == 200, answer
-    assert len(answer["predictions"]) == 5
-    assert all(0 <= p["probability"] <= 1 for p in answer["predictions"])
+    assert len(answer["results"]) == 5
+    assert all(0 <= p["probability"] <= 1 for p in answer["results"])
     end = time.monotonic() + 60
     while (client.get_table(table).num_rows or 0) < before + 5 and time.monotonic() < end:
         time.sleep(0.3)
