@@ -7,6 +7,7 @@ statement that still works is ROLLBACK TRANSACTION (DuckDB's rule; BigQuery woul
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,10 @@ from .engine import ThreadedEngine
 from .ml import model_statement
 from .parameters import VARIABLE_PREFIX, Parameter
 from .statements import Result, Session, Statements
+
+
+ERROR = "__error_message__"
+"""The variable that the interpreter keeps `@@error.message` in."""
 
 
 class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships without type information
@@ -92,7 +97,7 @@ class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships witho
         except (ScriptRaise, DomainError) as error:
             self._session.job.raise_if_cancelled()
             self._frames.push(kind="block")
-            self._frames.declare("__error_message__", "STRING", error.message)
+            self._frames.declare(ERROR, "STRING", error.message)
             try:
                 for statement in stmt.exception_handler:
                     await self._exec_statement(statement)
@@ -141,10 +146,9 @@ class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships witho
     def _place_variables(self, tree: exp.Expression, parameters: dict[str, Parameter]) -> None:
         """Put each script variable in as a named parameter; `@@error.message` too."""
         visible = {name.lower(): variable for name, variable in self._frames.all_visible().items()}
-        for node in list(tree.find_all(exp.SessionParameter)):
-            dotted = node.parent if isinstance(node.parent, exp.Dot) else node
-            if dotted.sql(dialect="bigquery").lower() == "@@error.message" and "__error_message__" in visible:
-                dotted.replace(self._parameter("__error_message__", "STRING", visible["__error_message__"].value, parameters))
+        for dotted in list(tree.find_all(exp.Dot)):
+            if re.sub(r"[^a-z._]", "", dotted.sql(dialect="bigquery").lower()) == "error.message" and ERROR in visible:
+                dotted.replace(self._parameter(ERROR, "STRING", visible[ERROR].value, parameters))
         for column in list(tree.find_all(exp.Column)):
             holder = visible.get(column.table.lower()) if column.table else None
             if holder is not None and isinstance(holder.value, dict) and column.name in holder.value:

@@ -35,7 +35,9 @@ from .errors import BigQueryError
 from .job import Job
 from .job_views import JobViews
 from .ml import MlStatements
+from .mends.statements import assertion, spell_out_insert_row
 from .parameters import Parameter, place_parameters, used_values
+from .table_options import alter_options, describe, sets_options
 from .time_travel import TimeTravel
 from .translation import Translator
 
@@ -102,7 +104,8 @@ class Statements:
             about_model = self._ml.run_statement(sql, session, self)
             if about_model is not None:
                 return about_model
-            return self._run_sql(sql, parse(sql) if tree is None else tree, session)
+            tree = parse(sql) if tree is None else tree
+            return self._run_sql(sql, assertion(tree, sql) or tree, session)
         except DomainError:
             raise
         except duckdb.Error as error:
@@ -169,8 +172,14 @@ class Statements:
 
     def _run_sql(self, sql: str, tree: exp.Expression, session: Session) -> Result:
         tree = self._ml.replace_functions(tree, session, self)
+        if isinstance(tree, exp.Merge):
+            spell_out_insert_row(tree, self._columns(tree.this, session.project))
         plain = tree.sql(dialect="bigquery") if not isinstance(tree, exp.Command) else sql
         kind = _statement_type(plain, tree)
+        if sets_options(tree):
+            session.job.touched_catalog = True
+            alter_options(tree, session.project, self._context)
+            return Result("ALTER_TABLE", ddl_operation="REPLACE")
         if kind == "EXPORT_DATA":
             return self._export(plain, session)
         ddl = self._bqemulator_ddl(plain, kind, session)
@@ -200,9 +209,16 @@ class Statements:
         ):
             if isinstance(tree, (exp.Create, exp.Drop)):
                 sync(plain, project, self._context)
+        if isinstance(tree, (exp.Create, exp.Alter)):
+            session.job.touched_catalog = True
+            describe(tree, session.project, self._context)
         for target in targets:
             self.time_travel.record_change(*target)
         return self._result(table, kind, plain, operation, session)
+
+    def _columns(self, target: exp.Expression, project: str) -> list[str]:
+        meta = self._context.catalog.get_table(target.catalog or project, target.db, target.name)
+        return [field.name for field in meta.schema_.fields] if meta is not None else []
 
     def _before_ddl(self, tree: exp.Create | exp.Drop, project: str) -> None:
         """A table that is replaced or dropped takes its history with it."""

@@ -1,4 +1,4 @@
-"""From BigQuery's SQL to DuckDB's: bqemulator's translator with our mends before and after it, remembered.
+"""From BigQuery's SQL to DuckDB's: bqemulator's translator remembered.
 
 A statement passes some thirty parses on its way; the loop's own statements are long and come again with other
 parameters, so a translation is kept for as long as what it was made from is the same.
@@ -7,22 +7,20 @@ parameters, so a translation is kept for as long as what it was made from is the
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from threading import Lock
 from typing import Any
 
-import sqlglot
 from bqemulator.domain.result import Ok
 from bqemulator.sql.translator import SQLTranslator
-from sqlglot import exp
-
-from . import mends
 
 KEPT = 512
+_DECIMAL = re.compile(r"('(?:[^']|'')*')|\bDECIMAL(?:\(18, 3\)|(?!\s*\())")
 
 
 class Translator(SQLTranslator):  # type: ignore[misc]  # bqemulator ships without type information
-    """bqemulator's translator, mended; safe to call from many threads."""
+    """bqemulator's translator with a memory; safe to call from many threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,11 +38,14 @@ class Translator(SQLTranslator):  # type: ignore[misc]  # bqemulator ships witho
         translated = super().translate(bq_sql, schema=schema, caller=caller, **extra)
         if not isinstance(translated, Ok):
             return translated
-        tree = sqlglot.parse_one(translated.value, read="duckdb")
-        assert isinstance(tree, exp.Expression)  # noqa: S101  # parse_one's declared type is wider than what it gives
-        sql = mends.after_translation(tree).sql(dialect="duckdb")
+        translated = Ok(_with_numeric(translated.value))
         with self._lock:
-            self._kept[key] = sql
+            self._kept[key] = translated.value
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return Ok(sql)
+        return translated
+
+
+def _with_numeric(sql: str) -> str:
+    """CAST to NUMERIC as DECIMAL(38, 9): sqlglot drops the precision on its way, and DuckDB's own default is (18, 3)."""
+    return _DECIMAL.sub(lambda match: match.group(1) or "DECIMAL(38, 9)", sql)

@@ -140,3 +140,10 @@ CREATE OR REPLACE MACRO main.bqloop_format_grouped(x, pattern) AS
   END;
 
 CREATE OR REPLACE MACRO main.bqloop_list(x) AS list(x) FILTER (x IS NOT NULL);
+
+/* APPROX_TOP_COUNT from DuckDB's histogram: exact; the most frequent first, of two as frequent the smaller. */
+CREATE OR REPLACE MACRO main.bqloop_top_count(counts, n) AS
+  list_transform(
+    list_sort(list_transform(map_entries(counts), e -> {'c': -CAST(e.value AS BIGINT), 'v': e.key}))[:n],
+    t -> {'value': t.v, 'count': -t.c}
+  );

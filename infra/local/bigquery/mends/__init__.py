@@ -39,11 +39,3 @@ def before_translation(tree: exp.Expression) -> exp.Expression:
             else:
                 node.replace(replacement)
     return tree
-
-
-def after_translation(tree: exp.Expression) -> exp.Expression:
-    """DuckDB's statement with what can only be mended there."""
-    for node in tree.find_all(exp.DataType):
-        if node.this == exp.DataType.Type.DECIMAL and not node.expressions:
-            node.set("expressions", [exp.DataTypeParam(this=exp.Literal.number(38)), exp.DataTypeParam(this=exp.Literal.number(9))])
-    return dml.mend_translated(tree)

@@ -17,4 +17,9 @@ def _quantiles(node: exp.Expression) -> exp.Expression | None:
     return exp.Anonymous(this="bqloop_quantiles", expressions=[values, count.copy()])
 
 
-RULES = {exp.ApproxQuantiles: _quantiles}
+def _top_count(node: exp.Expression) -> exp.Expression | None:
+    counts = exp.Anonymous(this="histogram", expressions=[node.this.copy()])
+    return exp.Anonymous(this="bqloop_top_count", expressions=[counts, node.expression.copy()])
+
+
+RULES = {exp.ApproxTopK: _top_count, exp.ApproxQuantiles: _quantiles}

@@ -14,7 +14,7 @@ def mend(tree: exp.Expression) -> exp.Expression:
         return tree
     place = 0
     for projection in list(query.expressions):
-        if projection.is_star or projection.output_name:
+        if projection.is_star or isinstance(projection, (exp.Alias, exp.Aliases, exp.Column, exp.Dot)):
             continue
         projection.replace(exp.alias_(projection.copy(), f"f{place}_"))
         place += 1

@@ -1,26 +1,14 @@
-"""Statements that change rows: `MERGE ... INSERT ROW`, and `UPDATE ... SET struct.field`."""
+"""`UPDATE ... SET struct.field`, which DuckDB says with a function."""
 
 from __future__ import annotations
 
 from sqlglot import exp
 
-_ROW = "_bqloop_row_"
-
 
 def mend(tree: exp.Expression) -> exp.Expression:
-    """The statement in a spelling that bqemulator can translate."""
+    """The statement with whole columns set."""
     if isinstance(tree, (exp.Merge, exp.Update)):
         _struct_fields(tree)
-    return tree
-
-
-def mend_translated(tree: exp.Expression) -> exp.Expression:
-    """INSERT ROW takes the source's columns by name, which DuckDB calls INSERT BY NAME."""
-    if isinstance(tree, exp.Merge):
-        for when in tree.find_all(exp.When):
-            then = when.args.get("then")
-            if isinstance(then, exp.Insert) and then.this is not None and then.this.name.upper() == "ROW" and then.expression is None:
-                then.replace(exp.Var(this="INSERT BY NAME"))
     return tree
 
 

@@ -1,0 +1,88 @@
+"""What DDL says about a table besides its columns: clustering, partitions, description, labels, expiry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bqemulator.api.dependencies import AppContext
+from bqemulator.catalog import ddl_sync
+from bqemulator.catalog.models import Clustering, TimePartitioning
+from sqlglot import exp
+
+from .errors import BigQueryError
+from .ml.option_values import value_of
+
+UNITS = ("DAY", "HOUR", "MONTH", "YEAR")
+
+
+def describe(tree: exp.Create | exp.Alter, project: str, context: AppContext) -> None:
+    """Bring the catalog's entry of a table that was made or altered up to date."""
+    if (tree.args.get("kind") or "").upper() not in ("TABLE", "VIEW"):
+        return
+    target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
+    key = (target.catalog or project, target.db, target.name)
+    meta = context.catalog.get_table(*key) if target.db else None
+    if meta is None:
+        return
+    changes: dict[str, Any] = {}
+    if isinstance(tree, exp.Alter):
+        changes["schema_"] = ddl_sync._introspect_schema(*key, context)
+    else:
+        properties = tree.args.get("properties")
+        for item in properties.expressions if properties is not None else []:
+            changes |= _property(item)
+    if changes:
+        context.catalog.update_table(meta.model_copy(update=changes))
+
+
+def _property(item: exp.Expression) -> dict[str, Any]:
+    if type(item).__name__ in ("Cluster", "ClusterProperty", "ClusteredByProperty"):
+        return {"clustering": Clustering(fields=tuple(column.name for column in item.expressions))}
+    if isinstance(item, exp.PartitionedByProperty):
+        said = item.this.args.get("unit")
+        unit = said.name.upper() if said is not None and said.name.upper() in UNITS else "DAY"
+        column = item.find(exp.Column) or item.find(exp.Identifier)
+        return {"time_partitioning": TimePartitioning(type=unit, field=column.name)} if column is not None else {}
+    if isinstance(item, exp.Property):
+        name = (item.this if isinstance(item.this, str) else item.this.name).lower()
+        return _option(name, item.args["value"])
+    return {}
+
+
+def sets_options(tree: exp.Expression) -> bool:
+    """Whether a statement is ALTER TABLE (or VIEW) SET OPTIONS."""
+    if not isinstance(tree, exp.Alter):
+        return False
+    return any("OPTIONS" in action.sql(dialect="bigquery").upper()[:12] or isinstance(action, exp.AlterSet) for action in tree.args.get("actions") or [])
+
+
+def alter_options(tree: exp.Expression, project: str, context: AppContext) -> None:
+    """Carry out ALTER TABLE SET OPTIONS.
+
+    Raises:
+        BigQueryError: `notFound`; or an option that is not known.
+    """
+    target = tree.this
+    meta = context.catalog.get_table(target.catalog or project, target.db, target.name)
+    if meta is None:
+        if tree.args.get("exists"):
+            return
+        raise BigQueryError("notFound", f"Not found: Table {target.catalog or project}:{target.db}.{target.name}")
+    changes: dict[str, Any] = {"last_modified_time": context.clock.now()}
+    for item in tree.find_all(exp.Property):
+        name = (item.this if isinstance(item.this, str) else item.this.name).lower()
+        changes |= _option(name, item.args["value"])
+    context.catalog.update_table(meta.model_copy(update=changes))
+
+
+def _option(name: str, value: exp.Expression) -> dict[str, Any]:
+    if name == "labels":
+        return {"labels": dict(value_of(value, {}) or [])}
+    if name in ("description", "friendly_name"):
+        return {name: value_of(value, {})}
+    if name == "expiration_timestamp":
+        return {"expiration_time": datetime.fromisoformat(value.find(exp.Literal).name) if value.find(exp.Literal) else None}
+    if name in ("partition_expiration_days", "require_partition_filter", "kms_key_name", "max_staleness", "default_rounding_mode"):
+        return {}
+    raise BigQueryError("invalidQuery", f"Unknown table option: {name}", location="query")
