@@ -49,11 +49,9 @@ class Feedback(_Section):
 
     Attributes:
         labels_per_voice: Labels a day that one person can make without anybody agreeing.
-        voice_share: Largest share of all labels from feedback that rest on one and the same person.
     """
 
     labels_per_voice: int = Field(default=50, ge=1)
-    voice_share: float = Field(default=0.5, gt=0, le=1)
 
 
 class ServingPolicy(_Section):
@@ -84,10 +82,13 @@ class ServingPolicy(_Section):
     feedback: Feedback = Feedback()
 
 
+_ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "lookups", "candidates"})
+
+
 def kept_serving_policy(policy: ModelPolicy) -> ServingPolicy:
-    """The section as the ledger kept it with a run; keys that this code no longer knows are left out."""
-    known = {key: value for key, value in policy.serving.items() if key in ServingPolicy.model_fields}
-    return serving_policy(policy.model_copy(update={"serving": known}))
+    """What the section of a run says of that run's templates; limits and the like are those in force, not those of then."""
+    about_templates = {key: value for key, value in policy.serving.items() if key in _ABOUT_TEMPLATES}
+    return serving_policy(policy.model_copy(update={"serving": about_templates}))
 
 
 def serving_policy(policy: ModelPolicy) -> ServingPolicy:

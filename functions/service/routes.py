@@ -14,8 +14,9 @@ import structlog
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from etl.errors import BqloopError
-from functions.service.payloads import DuplicatesRequest, ScoreRequest
+from etl.errors import RetryableError, StateError
+from functions.service import openapi
+from functions.service.payloads import DuplicatesRequest, FeedbackRequest, ScoreRequest
 from functions.service.problems import Problem, of_validation
 from functions.service.service import Service
 from functions.stage_events import application
@@ -37,7 +38,7 @@ def answer(request: Request) -> Response:
         return _problem(problem, request_id)
     except ValidationError as error:
         return _problem(of_validation(error), request_id)
-    except BqloopError as error:
+    except (StateError, RetryableError) as error:
         # Nobody deployed, a service away: the caller did nothing wrong, and the same request may succeed later.
         log.warning(str(error), request_id=request_id, error=type(error).__name__)
         return _problem(Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5), request_id)
@@ -93,6 +94,18 @@ def _duplicates(request: Request, request_id: str) -> Response:
     return _json(service().duplicates(DuplicatesRequest.model_validate_json(_body(request)), request_id))
 
 
+def _feedback(request: Request, request_id: str) -> Response:
+    return _json(service().feedback(FeedbackRequest.model_validate_json(_body(request)), request_id))
+
+
+def _openapi(_request: Request, _request_id: str) -> Response:
+    return _json(openapi.document())
+
+
+def _docs(_request: Request, _request_id: str) -> Response:
+    return Response(openapi.page(), HTTPStatus.OK, mimetype="text/html")
+
+
 def _healthz(_request: Request, _request_id: str) -> Response:
     return _json({"status": "alive"})
 
@@ -120,6 +133,9 @@ def _problem(problem: Problem, request_id: str) -> Response:
 _ROUTES: dict[str, dict[str, Callable[[Request, str], Response]]] = {
     "/duplicates": {"POST": _duplicates},
     "/score": {"POST": _score},
+    "/feedback": {"POST": _feedback},
+    "/openapi.json": {"GET": _openapi},
+    "/docs": {"GET": _docs},
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},
 }

@@ -11,9 +11,19 @@ from deployment.endpoint import Endpoint
 from functions.service.asking import Asker, Prediction
 from functions.service.candidate_index import CandidateIndex
 from functions.service.feature_program import Pair
+from functions.service.feedback import FeedbackKeeper
 from functions.service.index_keeper import IndexKeeper, in_utc
 from functions.service.inference_log import InferenceLog
-from functions.service.payloads import DealRef, DuplicatesAnswer, DuplicatesRequest, Found, ScoreAnswer, ScoreRequest
+from functions.service.payloads import (
+    DealRef,
+    DuplicatesAnswer,
+    DuplicatesRequest,
+    FeedbackAnswer,
+    FeedbackRequest,
+    Found,
+    ScoreAnswer,
+    ScoreRequest,
+)
 from functions.service.problems import Fault, of_fields
 from functions.service.scoring import Rows, Scorer, ordered, pair_of, whole_deals
 from functions.service.versions import Versions, serving_policy_of
@@ -34,6 +44,7 @@ class Service:
         self.versions = Versions(app, model, endpoint)
         self._scorer = Scorer(model, Asker(self.versions, endpoint.predict), InferenceLog(app.settings), self.policy)
         self._keeper = IndexKeeper(app, model, self.policy)
+        self._feedback = FeedbackKeeper(app, model, self.policy.feedback)
 
     def score(self, request: ScoreRequest, request_id: str) -> ScoreAnswer:
         """Score pairs.
@@ -94,6 +105,14 @@ class Service:
             if not found:
                 self._scorer.record_nothing_found(request_id, "duplicates", started, key)
         return self._told(request, request_id, prediction, mine)
+
+    def feedback(self, request: FeedbackRequest, request_id: str) -> FeedbackAnswer:
+        """Keep a person's verdict.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached.
+        """
+        return self._feedback.keep(request, request_id)
 
     def index(self) -> CandidateIndex:
         """The index of the version with most of the traffic.
