@@ -1,6 +1,6 @@
 """Measures the BigQuery ML library beside the same work done directly, side by side in one run.
 
-    python bench/bqml.py [--rows 1000000] [--features 30] [--repeat 3]
+    python -m bench bqml [--rows 1000000] [--features 30] [--repeat 3]
 
 Prints one line a measurement: what, seconds (the best of the repeats), and the ratio or rate that is asked of it. Training is
 held against XGBoost on the same matrix, and against the same solver on a NumPy matrix; both sides read the same Arrow
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import xgboost
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from infra.local.bqml import Model, ModelSpec, call, train
 from infra.local.bqml.design import Design
@@ -109,13 +106,14 @@ def resident() -> int:
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(argv: list[str]) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench bqml", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=30)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     table = table_of(given.rows, given.features)
     found: dict[str, float] = {}
     pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
@@ -148,7 +146,3 @@ def main() -> None:
         return
     for name, value in found.items():
         print(f"{name:50} {value:,.2f}")
-
-
-if __name__ == "__main__":
-    main()
