@@ -16,7 +16,7 @@ def section(title):
 
 
 def named(text):
-    return set(re.findall(r"`(?:ML\.)?([A-Z_]+)`", text))
+    return set(re.findall(r"`(?:ML\.)?([A-Z0-9_]+)`", text))
 
 
 @pytest.mark.parametrize("model_type", sorted(TABLES))
