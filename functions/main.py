@@ -55,7 +55,7 @@ def deploy(event: CloudEvent) -> None:
 @functions_framework.cloud_event
 def rollout(event: CloudEvent) -> None:
     """Give a healthy challenger its next share, or roll it back."""
-    stage_events.handle("rollout", event)
+    stage_events.handle_rollout(event)
 
 
 @functions_framework.cloud_event
