@@ -1,27 +1,27 @@
 {#
-  How a pair stands among its rivals: the other pairs of the same deal with deals of the same source. Sources list a thing
-  once, as a rule, so the best of several look-alikes is worth more than its likeness alone.
+  How a pair stands among its rivals: the other pairs of the same deal with deals of the same source, or of the same seller
+  within it. A shop lists a thing once, as a rule, so the best of several look-alikes is worth more than its likeness alone.
 
   Equals rank equal: an order by id would tell the model in which order a shop numbers its deals.
 #}
 
-{# The rivals on one side of the pair. #}
-{% macro rivals(side) -%}
-  PARTITION BY {{ 'left_key, right_source' if side == 'left' else 'right_key, left_source' }}
+{# The rivals on one side of the pair; `kind` is source or seller. #}
+{% macro rivals(side, kind) -%}
+PARTITION BY {{ 'left_key, right_' ~ kind if side == 'left' else 'right_key, left_' ~ kind }}
 {%- endmacro %}
 
 {# 1 for the best of the rivals, then 2, 3 ...; ten and more are one. #}
-{% macro rank(side, score) -%}
-  LEAST(10, RANK() OVER ({{ rivals(side) }} ORDER BY {{ score }} DESC))
+{% macro rank(side, kind, score) -%}
+LEAST(10, RANK() OVER ({{ rivals(side, kind) }} ORDER BY {{ score }} DESC))
 {%- endmacro %}
 
 {# How far ahead of the second (0 or above), or behind the first (below 0). #}
-{% macro margin(side, score) -%}
-  {{ score }} - IF(
-  {{ score }} = MAX({{ score }}) OVER ({{ rivals(side) }}),
+{% macro margin(side, kind, score) -%}
+{{ score }} - IF(
+  {{ score }} = MAX({{ score }}) OVER ({{ rivals(side, kind) }}),
   COALESCE(NTH_VALUE({{ score }}, 2) OVER (
-    {{ rivals(side) }} ORDER BY {{ score }} DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    {{ rivals(side, kind) }} ORDER BY {{ score }} DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
   ), 0),
-  MAX({{ score }}) OVER ({{ rivals(side) }})
+  MAX({{ score }}) OVER ({{ rivals(side, kind) }})
 )
 {%- endmacro %}

@@ -30,29 +30,36 @@ WITH scored AS (
 ranked AS (
   SELECT
     *,
-  {% for score in scores %}
-    {{ context.rank('left', score) }} AS left_{{ score }}_rank,
-    {{ context.rank('right', score) }} AS right_{{ score }}_rank,
-    {{ context.margin('left', score) }} AS left_{{ score }}_margin,
-    {{ context.margin('right', score) }} AS right_{{ score }}_margin{{ ',' if not loop.last }}
-  {% endfor %}
+    {% for score in scores %}
+    {{ context.rank('left', 'source', score) }} AS left_{{ score }}_rank,
+    {{ context.rank('right', 'source', score) }} AS right_{{ score }}_rank,
+    {% for kind in ['source', 'seller'] %}
+    {{ context.margin('left', kind, score) }} AS left_{{ score }}_{{ kind }}_margin,
+    {{ context.margin('right', kind, score) }} AS right_{{ score }}_{{ kind }}_margin,
+    {% endfor %}
+    {% endfor %}
+    TRUE AS is_ranked
   FROM scored
 )
 
 SELECT
   * EXCEPT (
     {% for score in scores %}
-      {{ score }},
-      left_{{ score }}_rank,
-      right_{{ score }}_rank,
-      left_{{ score }}_margin,
-      right_{{ score }}_margin{{ ',' if not loop.last }}
+    {% for side in ['left', 'right'] %}
+    {{ side }}_{{ score }}_rank, {{ side }}_{{ score }}_source_margin, {{ side }}_{{ score }}_seller_margin,
     {% endfor %}
+    {{ score }},
+    {% endfor %}
+    left_seller, right_seller, is_ranked
   ),
-{% for score in scores %}
+  {% for score in scores %}
   LEAST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_better,
   GREATEST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_worse,
-  LEAST(left_{{ score }}_margin, right_{{ score }}_margin) AS {{ score }}_margin_lesser,
-  GREATEST(left_{{ score }}_margin, right_{{ score }}_margin) AS {{ score }}_margin_greater{{ ',' if not loop.last }}
-{% endfor %}
+  {% for kind in ['source', 'seller'] %}
+  LEAST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin) AS {{ score }}_{{ kind }}_margin_lesser,
+  GREATEST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin) AS {{ score }}_{{ kind }}_margin_greater
+  {{- ',' if not loop.last }}
+  {% endfor %}
+  {{- ',' if not loop.last }}
+  {% endfor %}
 FROM ranked

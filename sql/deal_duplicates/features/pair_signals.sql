@@ -17,6 +17,8 @@ SELECT
   one.deal_id AS left_id,
   two.source AS right_source,
   two.deal_id AS right_id,
+  CONCAT(one.source, ' ', COALESCE(one.merchant, '')) AS left_seller,
+  CONCAT(two.source, ' ', COALESCE(two.merchant, '')) AS right_seller,
 
   -- Words, weighted by rarity.
   -- The titles as bags of words: the plainest likeness.

@@ -1,0 +1,154 @@
+"""How time and memory grow with the number of deals: raw deals to clusters, on generated deals with a known truth.
+
+    python -m bench scale [--sizes 100000 1000000] [--days 10] [--labels 3000] [--threads 4] [--memory 8GB]
+
+Each size runs in a process of its own: ten days of deals are loaded, a champion is trained on labels that reviewers of the
+generated world give, and then the whole way is timed: clean, block, pair, compare, predict, cluster. Completeness is the share of true
+pairs among the candidates, F1 that of the pairs called duplicates against all true pairs, found by blocking or not. Then one
+percent of new deals arrives, and only they are worked on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.cloud import bigquery
+from rich.console import Console
+from rich.table import Table
+
+from bench.loop import MODEL, carry_out, throw_away_cloud
+from deployment.application import Application
+from deployment.stages.train import candidate_alias
+from etl.names import run_slug
+from etl.sample_deals import World, day_batches, generate_labels
+
+STEPS = {
+    "clean": ("clean_deals", "deal_tokens", "token_stats", "deal_weights", "deal_norms"),
+    "block": ("deal_keys", "key_stats", "deal_blocks", "candidate_pairs", "compared_pairs"),
+    "compare": ("pair_overlap", "pair_codes", "pair_signals", "pair_features"),
+    "predict": ("pair_probabilities", "pair_verdicts"),
+    "cluster": ("cluster_links", "clusters", "cluster_members"),
+}
+SEED = 11
+FIRST_DAY = dt.date(2026, 1, 1)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench scale", description=__doc__)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[100_000])
+    parser.add_argument("--days", type=int, default=10)
+    parser.add_argument("--labels", type=int, default=3000)
+    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--memory", default="8GB")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.one:
+        print(json.dumps(measure(options.sizes[0], options.days, options.labels)))
+        return
+    environment = {
+        **os.environ,
+        "BQLOOP_DUCKDB_THREADS": str(options.threads),
+        "BQLOOP_DUCKDB_MEMORY": options.memory,
+        "OMP_NUM_THREADS": str(options.threads),
+    }
+    table = Table("deals", *STEPS, "all", "ms/deal", "pairs/deal", "complete", "F1", "1% day", "of all", "peak GB", title="seconds")
+    for size in options.sizes:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "scale", "--one", "--sizes", str(size), "--days", str(options.days), "--labels", str(options.labels)],
+            env=environment, stdout=subprocess.PIPE, text=True, check=True,
+        )
+        found = json.loads(done.stdout.strip().splitlines()[-1])
+        whole = found["seconds"]
+        table.add_row(
+            f"{found['deals']:,}", *(f"{found['steps'][step]:.0f}" for step in STEPS), f"{whole:.0f}",
+            f"{1000 * whole / found['deals']:.3f}", f"{found['pairs'] / found['deals']:.1f}", f"{found['completeness']:.3f}",
+            f"{found['f1']:.3f}", f"{found['day_seconds']:.1f}", f"{100 * found['day_seconds'] / whole:.1f} %", f"{found['peak_gb']:.1f}",
+        )
+        Console(width=160).print(table)
+
+
+def measure(size: int, days: int, labels: int) -> dict[str, Any]:
+    """One size, start to end, in this process."""
+    world = World(SEED, size // days, FIRST_DAY)
+    small = World(SEED + 1, max(1, size // 100), FIRST_DAY)
+    with throw_away_cloud() as app:
+        for day in range(days):
+            load_day(app, world, day, day, labels // days)
+        noon = dt.datetime.combine(FIRST_DAY, dt.time(12), dt.UTC)
+        as_of = noon + dt.timedelta(days=days - 1)
+        run_id = f"{MODEL}-{as_of:%Y-%m-%d}"
+        trained = carry_out(app, run_id, as_of, ("check", "features", "train", "evaluate"))
+        judged = {row["name"]: row["average_precision"] for row in trained["metrics"] if row["split"] == "validation"}
+        alias = candidate_alias(run_slug(MODEL, run_id), max(judged, key=lambda name: judged[name]))
+        app.registry.promote(MODEL, alias, expected=None)
+        whole = scored(app, f"{run_id}-2", as_of)
+        found = truth_of(app, f"{run_id}-2", world, days)
+        load_day(app, small, 0, days, 0)
+        day = scored(app, f"{MODEL}-{as_of + dt.timedelta(days=1):%Y-%m-%d}", as_of + dt.timedelta(days=1))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {**found, **whole, "day_seconds": day["seconds"], "day_tables": day["tables"], "peak_gb": peak}
+
+
+def scored(app: Application, run_id: str, as_of: dt.datetime) -> dict[str, Any]:
+    """Carry out the stage `score` and take its time, in all and by table."""
+    began = time.monotonic()
+    carry_out(app, run_id, as_of, ("score",))
+    seconds = time.monotonic() - began
+    tables: dict[str, float] = {}
+    for job in app.bigquery.list_jobs(min_creation_time=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds + 5)):
+        match = re.fullmatch(rf"bqloop_{re.escape(run_id)}_score_(.+)_1", job.job_id)
+        if match:
+            tables[match[1]] = (job.ended - job.started).total_seconds()
+    steps = {step: sum(tables.get(name, 0.0) for name in names) for step, names in STEPS.items()}
+    return {"seconds": seconds, "steps": steps, "tables": tables}
+
+
+def truth_of(app: Application, run_id: str, world: World, days: int) -> dict[str, Any]:
+    """Completeness of the candidates and F1 of the pairs called duplicates, against all true pairs."""
+    dataset = f"{app.settings.project}.{app.settings.dataset}"
+    truth = pa.concat_tables(batch.truth for day in range(days) for batch in day_batches(world, day))
+    load(app, truth.group_by(["source", "deal_id"]).aggregate([("offer", "max")]).rename_columns(["source", "deal_id", "offer"]), "bench_truth")
+    query = (Path(__file__).parent / "scale_truth.sql").read_text().replace("DATASET", dataset)
+    row = next(iter(app.bigquery.query(query).result()))
+    right, called, true = row["called_right"], row["called"], row["true_pairs"]
+    return {
+        "deals": row["deals"],
+        "pairs": row["pairs"],
+        "completeness": row["found"] / true,
+        "f1": 2 * right / (called + true),
+    }
+
+
+def load_day(app: Application, world: World, day: int, calendar_day: int, labels: int) -> None:
+    """Put a generated day's deals and labels straight into the tables, as an import would in the end."""
+    for batch in day_batches(world, day):
+        arrived = dt.datetime.combine(FIRST_DAY, dt.time(4), dt.UTC) + dt.timedelta(days=calendar_day)
+        stamp = pa.array([arrived] * len(batch.deals), pa.timestamp("us", "UTC"))
+        load(app, batch.deals.append_column("ingested_at", stamp), "raw_deals")
+    if labels:
+        rows = generate_labels(world, day, labels)
+        rows = rows.append_column("origin", pa.array(["import"] * len(rows)))
+        load(app, rows.append_column("ingested_at", rows["labelled_at"]), "labels")
+
+
+def load(app: Application, rows: pa.Table, table: str) -> None:
+    """Append rows to a table by a load job."""
+    with tempfile.TemporaryFile() as file:
+        pq.write_table(rows, file)
+        file.seek(0)
+        config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+        target = f"{app.settings.project}.{app.settings.dataset}.{table}"
+        app.bigquery.load_table_from_file(file, target, job_config=config).result()
