@@ -21,6 +21,7 @@ from deployment.stages.deploy import deploy
 from deployment.stages.evaluate import evaluate
 from deployment.stages.features import features
 from deployment.stages.message import StageMessage
+from deployment.stages.monitor import monitor
 from deployment.stages.run import Outcome, Run
 from deployment.stages.score import score
 from deployment.stages.train import train
@@ -35,6 +36,7 @@ STAGES: Mapping[str, Callable[[Run], Outcome]] = {
     "decide": decide,
     "deploy": deploy,
     "score": score,
+    "monitor": monitor,
 }
 
 log = structlog.get_logger(__name__)

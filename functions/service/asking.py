@@ -24,6 +24,10 @@ _DRAWS = 20
 Instance = Mapping[str, Any]
 
 
+class NotAnsweredError(UnavailableError):
+    """The endpoint failed or is away; which version would have answered nobody knows."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a version says of the pairs that were asked about.
@@ -64,7 +68,8 @@ class Asker:
 
         Raises:
             StateError: No version is deployed, or the endpoint refuses the rows of every version.
-            UnavailableError: The endpoint cannot be reached, or keeps answering with versions that are unknown here.
+            NotAnsweredError: The endpoint cannot be reached.
+            UnavailableError: It keeps answering with versions that are unknown here.
         """
         traffic = self._versions.traffic()
         rows: dict[str, Sequence[Mapping[str, Any]]] = {}
@@ -78,6 +83,8 @@ class Asker:
             started = time.perf_counter()
             try:
                 answer = self._predict(sent)
+            except UnavailableError as error:
+                raise NotAnsweredError(str(error)) from error
             except StateError as error:
                 # The draw fell on a version with other features, or on one that this instance does not know yet.
                 refused = error

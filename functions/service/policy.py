@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from etl.errors import ConfigurationError
@@ -68,6 +70,7 @@ class ServingPolicy(_Section):
         max_pairs: Pairs in one request.
         refresh_seconds: How often the service looks whether another version serves, and for new deals.
         feedback: What becomes of verdicts.
+        monitor: What the stage `monitor` watches; validated by `deployment.stages.monitor`.
     """
 
     deals: str = "raw_deals"
@@ -80,6 +83,7 @@ class ServingPolicy(_Section):
     max_pairs: int = Field(default=1000, ge=1)
     refresh_seconds: float = Field(default=30, gt=0)
     feedback: Feedback = Feedback()
+    monitor: dict[str, Any] = {}
 
 
 _ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "lookups", "candidates"})

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from functions.service.asking import Asker, Prediction
+from functions.service.asking import Asker, NotAnsweredError, Prediction
 from functions.service.attributions import top_attributions
-from functions.service.feature_program import Pair
+from functions.service.feature_program import PAIR_COLUMNS, Pair
 from functions.service.inference_log import InferenceLog
 from functions.service.known_deals import Key, KnownDeals
 from functions.service.payloads import DealIn, DealRef, Scored
@@ -74,13 +74,31 @@ class Scorer:
         self._log = log
         self._serving = serving
 
-    def predict(self, deals: Rows, pairs: Sequence[Pair], rivals: Iterable[Pair] = ()) -> Prediction:
-        """Ask about pairs.
+    def predict(
+        self,
+        request_id: str,
+        route: str,
+        started: float,
+        deals: Rows,
+        pairs: Sequence[Pair],
+        rivals: Iterable[Pair] = (),
+        *,
+        candidates: int | None = None,
+    ) -> Prediction:
+        """Ask about pairs, and have it kept what the answer was or that there was none.
 
         Args:
+            request_id: The request's ID.
+            route: score or duplicates.
+            started: When the request came, as `time.perf_counter` tells.
             deals: The deals of all pairs and rivals.
             pairs: What is asked, each once, as `ordered` gives them.
             rivals: Other pairs, among which the pairs' standing is judged.
+            candidates: How many candidates there were, where candidates were looked for.
+
+        Raises:
+            Problem: There are too many pairs.
+            BqloopError: No version is deployed, or the endpoint or the log cannot be reached.
         """
         wanted = set(pairs)
         compared = [*pairs, *(set(rivals) - wanted)]
@@ -92,10 +110,16 @@ class Scorer:
             by_pair = {pair_of(row): row for row in rows}
             return [by_pair[pair] for pair in pairs]
 
-        return self._asker.ask(compute)
+        try:
+            prediction = self._asker.ask(compute)
+        except NotAnsweredError:
+            self._record_failure(request_id, route, started, pairs)
+            raise
+        self._record(request_id, route, started, prediction, candidates)
+        return prediction
 
-    def record(
-        self, request_id: str, route: str, started: float, prediction: Prediction, *, candidates: int | None = None
+    def _record(
+        self, request_id: str, route: str, started: float, prediction: Prediction, candidates: int | None
     ) -> None:
         """Have every prediction of a request kept.
 
@@ -108,7 +132,7 @@ class Scorer:
                 {
                     **facts,
                     "inference_id": f"{request_id}/{place}",
-                    **{c: row[c] for c in ("left_source", "left_id", "right_source", "right_id")},
+                    **{column: row[column] for column in PAIR_COLUMNS},
                     "features": json.dumps(instance, allow_nan=False),
                     "probability": probability,
                     "is_duplicate": probability >= prediction.version.threshold,
@@ -116,6 +140,20 @@ class Scorer:
                 for place, (row, instance, probability) in enumerate(
                     zip(prediction.rows, prediction.instances(), prediction.probabilities, strict=True)
                 )
+            ]
+        )
+
+    def _record_failure(self, request_id: str, route: str, started: float, pairs: Sequence[Pair]) -> None:
+        """Have it kept that the endpoint gave no answer: a rollout looks at the share of these."""
+        facts = self._facts(request_id, route, started, None)
+        self._log.confirm(
+            [
+                {
+                    **facts,
+                    "inference_id": f"{request_id}/{place}",
+                    **dict(zip(PAIR_COLUMNS, (*left, *right), strict=True)),
+                }
+                for place, (left, right) in enumerate(pairs)
             ]
         )
 

@@ -68,8 +68,7 @@ class Service:
         if index is not None:
             new = {d.key for _, d in given if d.title is not None}
             rivals = _rivals(index, pairs, index.candidates([in_utc(deals[key]) for key in new]) if new else [])
-        prediction = self._scorer.predict(self._with(deals, rivals), pairs, rivals)
-        self._scorer.record(request_id, "score", started, prediction)
+        prediction = self._scorer.predict(request_id, "score", started, self._with(deals, rivals), pairs, rivals)
         explain = range(len(pairs)) if request.explain else ()
         scored = self._scorer.scored(prediction, explain=explain, features=request.features)
         by_pair = dict(zip(pairs, scored, strict=True))
@@ -99,8 +98,10 @@ class Service:
         prediction: Prediction | None = None
         if pairs:
             rivals = _rivals(index, pairs, ())
-            prediction = self._scorer.predict(self._with(deals, {*pairs, *rivals}), pairs, rivals)
-            self._scorer.record(request_id, "duplicates", started, prediction, candidates=len(pairs))
+            involved = self._with(deals, {*pairs, *rivals})
+            prediction = self._scorer.predict(
+                request_id, "duplicates", started, involved, pairs, rivals, candidates=len(pairs)
+            )
         for key, found in mine.items():
             if not found:
                 self._scorer.record_nothing_found(request_id, "duplicates", started, key)

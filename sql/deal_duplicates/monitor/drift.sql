@@ -1,0 +1,38 @@
+{% import 'macros/served.sql' as served %}
+/*
+  Is what the service sees changing? One row per feature.
+
+  Compares the answers of the last @days days with those of the four times @days days before, whichever version gave
+  them: Jensen-Shannon divergence, 0 to 1.
+
+  Reads inferences. Read by the stage `monitor`, which asks for a retrain where it is past @drift_limit.
+*/
+SELECT
+  'drift' AS finding,
+  input AS subject,
+  value,
+  threshold,
+  is_anomaly
+FROM
+  ML.VALIDATE_DATA_DRIFT(
+    (
+      SELECT
+        {{ served.features(feature_columns) }}
+      FROM {{ table.inferences }}
+      WHERE
+        probability IS NOT NULL
+        AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
+        AND answered_at <= TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
+    ),
+    (
+      SELECT
+        {{ served.features(feature_columns) }}
+      FROM {{ table.inferences }}
+      WHERE
+        probability IS NOT NULL
+        AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
+        AND answered_at <= @as_of
+    ),
+    STRUCT(@drift_limit AS numerical_default_threshold)
+  )
+ORDER BY value DESC
