@@ -55,7 +55,7 @@ def main() -> None:
         app()
     except BqloopError as error:
         OPTIONS.errors.print(f"[bold red]{type(error).__name__}[/]", end=" ")
-        OPTIONS.errors.print(str(error), markup=False, highlight=False)
+        OPTIONS.errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

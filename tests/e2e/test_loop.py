@@ -156,7 +156,7 @@ def test_vertex_has_one_champion_that_is_the_default_and_serves_all_traffic(
     assert "default" in champions[0].version_aliases
     options = ClientOptions(api_endpoint=settings.endpoints.vertex)
     endpoints = aiplatform_v1.EndpointServiceClient(transport="rest", client_options=options)
-    (endpoint,) = list(endpoints.list_endpoints(parent=parent))
+    (endpoint,) = [e for e in endpoints.list_endpoints(parent=parent) if e.display_name == f"bqloop-{MODEL}"]
     assert dict(endpoint.traffic_split) == {champions[0].version_id: 100}
 
 
