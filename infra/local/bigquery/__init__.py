@@ -6,7 +6,7 @@ survive a crash, real transactions, ML statements, costs, and SQL that computes 
 supported, refused and known to differ is in `infra/local/README.md`.
 """
 
-from . import emulator_patches as _first  # noqa: F401, I001  # patches logging before bqemulator is imported elsewhere
+from . import emulator_patches as _first  # noqa: F401  # patches logging before bqemulator is imported elsewhere
 from .server import BigQueryServer
 
 __all__ = ["BigQueryServer"]

@@ -3,6 +3,8 @@
 Its rows are written through this thread's session, hence inside the job's transaction; its cache in memory is shared.
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 import threading

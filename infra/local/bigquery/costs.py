@@ -36,7 +36,7 @@ class Costs:
         self._widths: dict[tuple[tuple[str, str, str], str], dict[str, float]] = {}
         self._lock = threading.Lock()
 
-    def estimate(self, tree: exp.Expression, project: str) -> tuple[int, int]:
+    def estimate(self, tree: exp.Expr, project: str) -> tuple[int, int]:
         """Bytes processed and bytes billed (at least 10 MiB for each table, in whole MiB)."""
         tables = list(self._tables(tree, project))
         if not tables:
@@ -62,11 +62,11 @@ class Costs:
         widths = self._column_widths(key)
         return int(sum(widths.values()) * self._rows(key))
 
-    def _tables(
-        self, tree: exp.Expression, project: str, depth: int = 0
-    ) -> Iterator[tuple[tuple[str, str, str], int]]:
+    def _tables(self, tree: exp.Expr, project: str, depth: int = 0) -> Iterator[tuple[tuple[str, str, str], int]]:
         columns = {column.name.lower() for column in tree.find_all(exp.Column)}
-        columns |= {identifier.name.lower() for dot in tree.find_all(exp.Dot) for identifier in dot.find_all(exp.Identifier)}
+        columns |= {
+            identifier.name.lower() for dot in tree.find_all(exp.Dot) for identifier in dot.find_all(exp.Identifier)
+        }
         everything = any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star))
         everything = everything or isinstance(tree, (exp.Merge, exp.Update))
         seen = set()
@@ -114,9 +114,7 @@ class Costs:
             f'coalesce(avg(strlen("{name}"::VARCHAR)), 0) + 2' if _is_variable(kind) else str(_width(kind))
             for name, kind in measured
         ]
-        row = self._engine.rows(
-            f"SELECT {', '.join(lengths)} FROM (SELECT * FROM {reference} LIMIT {SAMPLE_ROWS})"
-        )[0]
+        row = self._engine.rows(f"SELECT {', '.join(lengths)} FROM (SELECT * FROM {reference} LIMIT {SAMPLE_ROWS})")[0]
         return {name: float(value) for (name, _), value in zip(measured, row, strict=True)}
 
 

@@ -4,6 +4,8 @@ sqlglot parses CREATE MODEL and ML.PREDICT; the other `ML.*` table functions tak
 query, a STRUCT) that it does not know. Here each of them becomes one `MlTableFunction` node.
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 from typing import Any, ClassVar
@@ -46,19 +48,21 @@ class MlTableFunction(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"this": True, "expressions": False}
 
 
-def _ml_argument(parser: Any) -> exp.Expression | None:
+def _ml_argument(parser: Any) -> Any:
     if parser._match_text_seq("MODEL"):
         return MlModel(this=parser._parse_table_parts())
     if parser._match_text_seq("TABLE"):
         return MlTable(this=parser._parse_table_parts())
     argument = parser._parse_lambda()
     if isinstance(argument, exp.Column):
-        return MlTable(this=exp.Table(this=argument.this, db=argument.args.get("table"), catalog=argument.args.get("db")))
+        return MlTable(
+            this=exp.Table(this=argument.this, db=argument.args.get("table"), catalog=argument.args.get("db"))
+        )
     return argument
 
 
 def _table_function_parser(name: str, fallback: Any) -> Any:
-    def parse(parser: Any) -> exp.Expression:
+    def parse(parser: Any) -> Any:
         tokens, index = parser._tokens, parser._index
         if index < 4 or tokens[index - 4].text.upper() != "ML":
             if fallback is not None:
@@ -72,7 +76,7 @@ def _table_function_parser(name: str, fallback: Any) -> Any:
 class MlBigQuery(BigQuery):
     """BigQuery with ML.* table functions."""
 
-    class Parser(BigQuery.Parser):
+    class Parser(BigQuery.Parser):  # type: ignore[misc,valid-type]  # sqlglot makes its classes at run time
         """Adds a parser for each table function."""
 
         FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
@@ -83,7 +87,7 @@ class MlBigQuery(BigQuery):
             },
         }
 
-    class Generator(BigQuery.Generator):
+    class Generator(BigQuery.Generator):  # type: ignore[misc,valid-type]  # as above
         """Writes the nodes that the parser adds."""
 
         TRANSFORMS: ClassVar[dict[Any, Any]] = {
@@ -94,7 +98,7 @@ class MlBigQuery(BigQuery):
         }
 
 
-def parse(sql: str) -> exp.Expression:
+def parse(sql: str) -> exp.Expr:
     """The syntax tree of one statement.
 
     Raises:

@@ -7,13 +7,19 @@ import re
 import duckdb
 from bqemulator.domain.errors import DomainError
 from bqemulator.jobs.error_mapper import translate_runtime_error
-
 from sqlglot.errors import SqlglotError
 
 from .errors import BigQueryError
 
 _BAD_CAST = re.compile(r"Could not convert string '(?P<value>.*?)' to (?P<type>[A-Z0-9_() ,]+)")
-_TYPE_NAMES = {"INT64": "int64", "BIGINT": "int64", "DOUBLE": "double", "BOOL": "bool", "BOOLEAN": "bool", "DECIMAL": "numeric"}
+_TYPE_NAMES = {
+    "INT64": "int64",
+    "BIGINT": "int64",
+    "DOUBLE": "double",
+    "BOOL": "bool",
+    "BOOLEAN": "bool",
+    "DECIMAL": "numeric",
+}
 _RAISED = re.compile(r"bqloop:(?P<reason>\w+):(?P<message>.*)")
 """How our mends raise BigQuery's own error from within DuckDB: `error('bqloop:outOfRange:message')`."""
 
@@ -30,13 +36,13 @@ def domain_error(error: Exception, sql: str | None = None) -> DomainError:
     if marked:
         return BigQueryError(marked["reason"], marked["message"], location="query")
     if isinstance(error, DomainError):
-        mapped: DomainError = translate_runtime_error(error, duckdb_sql=sql)
-        return mapped
+        return cast("DomainError", translate_runtime_error(error, duckdb_sql=sql))
     if isinstance(error, duckdb.InterruptException):
         return BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
     if isinstance(error, duckdb.OutOfMemoryException):
-        return BigQueryError("resourcesExceeded", f"Resources exceeded during query execution: {error}", location="query")
+        return BigQueryError(
+            "resourcesExceeded", f"Resources exceeded during query execution: {error}", location="query"
+        )
     if isinstance(error, duckdb.IOException):
         return BigQueryError("internalError", f"The local warehouse cannot be read or written: {error}")
-    mapped = translate_runtime_error(error, duckdb_sql=sql)
-    return mapped
+    return cast("DomainError", translate_runtime_error(error, duckdb_sql=sql))

@@ -3,6 +3,8 @@
 Subclasses and arguments do the rest. Looked at with bqemulator 1.4.0; pyproject.toml keeps it below 1.5.
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 import logging

@@ -33,7 +33,7 @@ def memory_limit() -> str:
     return f"{max(total // 2, 512 * 2**20) // 2**20}MiB"
 
 
-class ThreadedEngine(DuckDBEngine):  # type: ignore[misc]  # bqemulator ships without type information
+class ThreadedEngine(DuckDBEngine):
     """bqemulator's engine with a cursor for each thread that asks for one."""
 
     def __init__(self, settings: Settings) -> None:
@@ -58,7 +58,7 @@ class ThreadedEngine(DuckDBEngine):  # type: ignore[misc]  # bqemulator ships wi
         base = super().connection
         base.execute("SET TimeZone = 'UTC'")
         base.execute(f"SET memory_limit = '{memory_limit()}'")
-        spill = Path(self._settings.data_dir) / "spill"
+        spill = Path(self._settings.data_dir or ".") / "spill"
         spill.mkdir(parents=True, exist_ok=True)
         base.execute(f"SET temp_directory = '{spill}'")
         threads = os.environ.get(THREADS_VARIABLE)
@@ -111,7 +111,7 @@ class ThreadedEngine(DuckDBEngine):  # type: ignore[misc]  # bqemulator ships wi
     async def write_lock(self) -> AsyncIterator[None]:
         """bqemulator's write lock, across threads and event loops alike (its own is bound to one loop)."""
         if _on_event_loop():
-            while not self._exclusive.acquire(blocking=False):
+            while not self._exclusive.acquire(blocking=False):  # noqa: ASYNC110  # it is a thread's lock: no event tells
                 await asyncio.sleep(0.002)
         else:
             self._exclusive.acquire()

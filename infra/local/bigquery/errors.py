@@ -1,7 +1,7 @@
 """Errors on the wire in BigQuery's shape: reason, location, message, and the HTTP status that goes with the reason.
 
-    DomainError            bqemulator's base; renders itself as an HTTP error
-    └── BigQueryError      any reason that BigQuery names, for what bqemulator has no class for
+DomainError            bqemulator's base; renders itself as an HTTP error
+└── BigQueryError      any reason that BigQuery names, for what bqemulator has no class for
 """
 
 from __future__ import annotations
@@ -41,14 +41,16 @@ _GRPC_STATUS = {
 }
 
 
-class BigQueryError(DomainError):  # type: ignore[misc]  # bqemulator ships without type information
+class BigQueryError(DomainError):
     """An error with the reason that BigQuery gives."""
 
     def __init__(self, reason: str, message: str, *, location: str | None = None) -> None:
         super().__init__(message, location=location, details=[ErrorDetail(reason, message, location=location)])
-        self.bq_reason = reason
-        self.http_status = HTTP_STATUS_OF_REASON.get(reason, 400)
-        self.grpc_status_name = _GRPC_STATUS.get(self.http_status, "INVALID_ARGUMENT")
+        # bqemulator has a class for each reason; these shadow the class's own for this one error.
+        status = HTTP_STATUS_OF_REASON.get(reason, 400)
+        vars(self).update(
+            bq_reason=reason, http_status=status, grpc_status_name=_GRPC_STATUS.get(status, "INVALID_ARGUMENT")
+        )
 
 
 def error_proto(error: DomainError) -> dict[str, Any]:

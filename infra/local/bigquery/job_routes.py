@@ -93,7 +93,9 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
                 "cacheHit": False,
             }
         runner.submit(job)
-        return results(job, int(body.get("timeoutMs") or DEFAULT_WAIT_MS), 0, body.get("maxResults"), "bigquery#queryResponse")
+        return results(
+            job, int(body.get("timeoutMs") or DEFAULT_WAIT_MS), 0, body.get("maxResults"), "bigquery#queryResponse"
+        )
 
     def results(job: Job, timeout_ms: int, start: int, limit: int | None, kind: str) -> dict[str, Any]:
         complete = job.done.wait(min(timeout_ms, LONGEST_WAIT_MS) / 1000)
@@ -243,7 +245,9 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
         session = uuid4().hex
         (staging / f"{session}.job").write_text(job.to_json())
         (staging / session).touch()
-        target = f"{request.url.scheme}://{request.url.netloc}{request.url.path}?uploadType=resumable&upload_id={session}"
+        target = (
+            f"{request.url.scheme}://{request.url.netloc}{request.url.path}?uploadType=resumable&upload_id={session}"
+        )
         return Response(headers={"Location": target, "X-GUploader-UploadID": session})
 
     @router.put(UPLOADS)
@@ -255,7 +259,9 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
         body = await request.body()
         first, total = _content_range(request.headers.get("content-range"), size, len(body))
         if body and first != size:
-            raise BigQueryError("invalid", f"The upload has {size} bytes so far; a part that starts at {first} does not follow")
+            raise BigQueryError(
+                "invalid", f"The upload has {size} bytes so far; a part that starts at {first} does not follow"
+            )
         with path.open("ab") as sink:
             await run_in_threadpool(sink.write, body)
         size += len(body)
@@ -295,7 +301,7 @@ def _parts(content_type: str, body: bytes) -> tuple[dict[str, Any], bytes]:
     boundary = parser.parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode(), headersonly=True).get_boundary()
     marker = b"--" + str(boundary).encode()
     pieces = body.split(marker)
-    if len(pieces) < 4:  # noqa: PLR2004  # preamble, job, file, end
+    if len(pieces) < 4:  # preamble, job, file, end
         raise BigQueryError("invalid", "A multipart upload has two parts: the job and the file")
     envelope = pieces[1].split(b"\r\n\r\n", 1)[-1] if b"\r\n\r\n" in pieces[1] else pieces[1].split(b"\n\n", 1)[-1]
     # The file may hold the marker's bytes by chance: it reaches from the second marker to the last one.
@@ -317,5 +323,3 @@ def _content_range(header: str | None, size: int, length: int) -> tuple[int, int
         return first, None if total == "*" else int(total)
     except ValueError as error:
         raise BigQueryError("invalid", f"Content-Range {header!r} cannot be read") from error
-
-

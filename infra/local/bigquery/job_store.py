@@ -61,7 +61,9 @@ class JobStore:
         with self._engine.transaction():
             self._engine.execute(f'DELETE FROM "{SCHEMA}"."job_log"')
             if records:
-                table = pa.table(dict(zip(("project", "job_id", "record"), map(list, zip(*records, strict=True)), strict=True)))
+                table = pa.table(
+                    dict(zip(("project", "job_id", "record"), map(list, zip(*records, strict=True)), strict=True))
+                )
                 self._engine.connection.register("_bqloop_jobs", table)
                 self._engine.execute(f'INSERT INTO "{SCHEMA}"."job_log" SELECT * FROM _bqloop_jobs')
                 self._engine.connection.unregister("_bqloop_jobs")
@@ -110,7 +112,9 @@ class JobStore:
 
     def jobs(self, project: str) -> list[Job]:
         """Every job of a project, the newest first."""
-        return sorted((job for job in list(self._jobs.values()) if job.project == project), key=lambda job: -job.created)
+        return sorted(
+            (job for job in list(self._jobs.values()) if job.project == project), key=lambda job: -job.created
+        )
 
     def unfinished(self) -> list[Job]:
         """The jobs that are waiting or running."""

@@ -51,7 +51,7 @@ class JobViews:
     def __init__(self, store: JobStore) -> None:
         self._store = store
 
-    def register(self, tree: exp.Expression, session: Session, engine: ThreadedEngine) -> exp.Expression:
+    def register(self, tree: exp.Expr, session: Session, engine: ThreadedEngine) -> exp.Expr:
         """`tree` with every jobs view replaced by a relation registered in this thread's session."""
         for table in list(tree.find_all(exp.Table)):
             path = ".".join(part.name for part in table.parts).upper().split(".")
@@ -74,7 +74,7 @@ def _unquote(table: exp.Table) -> None:
     if pieces[0].lower().startswith("region-"):
         raise BigQueryError("notImplemented", f"{'.'.join(pieces)}: only JOBS is answered for a region; name a dataset")
     name = exp.Identifier(this=pieces.pop(), quoted=False)
-    path: exp.Expression = exp.Identifier(this=pieces.pop(), quoted=False)
+    path: exp.Expr = exp.Identifier(this=pieces.pop(), quoted=False)
     table.set("this", name)
     table.set("db", path)
     table.set("catalog", exp.Identifier(this=".".join(pieces), quoted="-" in ".".join(pieces)) if pieces else None)

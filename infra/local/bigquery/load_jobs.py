@@ -4,12 +4,14 @@ bqemulator copies files in by position and ignores the options; here DuckDB's re
 A file that does not fit fails the job as a whole, and nothing of it is loaded.
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 from bqemulator.api.dependencies import AppContext
@@ -17,7 +19,6 @@ from bqemulator.api.routes.tables import _parse_schema_fields
 from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.etag import generate_etag
 from bqemulator.catalog.models import Clustering, TableMeta, TableSchema, TimePartitioning
-from bqemulator.domain.errors import DomainError
 from bqemulator.jobs.executor import _resolve_uri
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 from bqemulator.storage.type_map import bq_schema_to_duckdb_columns
@@ -45,10 +46,16 @@ class LoadJobs:
         """
         section = job.section
         destination = section["destinationTable"]
-        key = (destination.get("projectId") or job.project, destination["datasetId"], destination["tableId"].split("$")[0])
+        key = (
+            destination.get("projectId") or job.project,
+            destination["datasetId"],
+            destination["tableId"].split("$")[0],
+        )
         kind = str(section.get("sourceFormat") or "CSV").upper()
         if kind not in FORMATS:
-            raise BigQueryError("notImplemented", f"Loading {kind} files is not carried out here; use {', '.join(FORMATS)}")
+            raise BigQueryError(
+                "notImplemented", f"Loading {kind} files is not carried out here; use {', '.join(FORMATS)}"
+            )
         if self._context.catalog.get_dataset(key[0], key[1]) is None:
             raise BigQueryError("notFound", f"Not found: Dataset {key[0]}:{key[1]}")
         files = self._files(section.get("sourceUris") or [])
@@ -73,7 +80,9 @@ class LoadJobs:
             loaded = self._insert(key, reader)
         except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.BinderException) as error:
             raise BigQueryError(
-                "invalid", f"Error while reading data, error message: {error}", location=(section.get("sourceUris") or [None])[0]
+                "invalid",
+                f"Error while reading data, error message: {error}",
+                location=(section.get("sourceUris") or [None])[0],
             ) from error
         self._history.record_change(*key)
         size = sum(Path(file).stat().st_size for file in files)
@@ -90,8 +99,7 @@ class LoadJobs:
 
     @property
     def _history(self) -> TimeTravel:
-        history: TimeTravel = self._context.snapshots
-        return history
+        return cast("TimeTravel", self._context.snapshots)
 
     def _files(self, uris: Sequence[str]) -> list[str]:
         files: list[str] = []
@@ -140,15 +148,21 @@ class LoadJobs:
         else:
             self._context.catalog.update_table(meta)
 
+    def _meta(self, key: tuple[str, str, str]) -> TableMeta:
+        return cast("TableMeta", self._context.catalog.get_table(*key))
+
     def _add_fields(self, key: tuple[str, str, str], given: list[Any], section: dict[str, Any]) -> None:
-        meta = self._context.catalog.get_table(*key)
+        meta = self._meta(key)
         known = {field.name.lower() for field in meta.schema_.fields}
         new = [field for field in given if field["name"].lower() not in known]
         if not new:
             return
         if "ALLOW_FIELD_ADDITION" not in (section.get("schemaUpdateOptions") or []):
             names = ", ".join(field["name"] for field in new)
-            raise BigQueryError("invalid", f"Provided Schema does not match Table {':'.join(key[:2])}.{key[2]}. Cannot add fields (field: {names})")
+            raise BigQueryError(
+                "invalid",
+                f"Provided Schema does not match Table {':'.join(key[:2])}.{key[2]}. Cannot add fields (field: {names})",
+            )
         for name, kind in bq_schema_to_duckdb_columns(new):
             self._engine.execute(f'ALTER TABLE {quoted_table_ref(*key)} ADD COLUMN "{name}" {kind}')
         fields = (*meta.schema_.fields, *_parse_schema_fields(new))
@@ -157,18 +171,22 @@ class LoadJobs:
     def _insert(self, key: tuple[str, str, str], reader: _Reader) -> int:
         reference = quoted_table_ref(*key)
         columns = {str(name): str(kind) for name, kind, *_ in self._engine.rows(f"DESCRIBE {reference}")}
-        for field in self._context.catalog.get_table(*key).schema_.fields:
+        for field in self._meta(key).schema_.fields:
             if field.mode == "REQUIRED" and not reader.covers(field.name, self._engine):
                 raise BigQueryError("invalid", f"Missing required field: {field.name}")
         names = reader.names(columns, self._engine)
         unknown = [name for name in names if name.lower() not in {column.lower() for column in columns}]
         if unknown and not reader.ignores_unknown:
-            raise BigQueryError("invalid", f"Error while reading data, error message: No such field: {', '.join(unknown)}.")
+            raise BigQueryError(
+                "invalid", f"Error while reading data, error message: No such field: {', '.join(unknown)}."
+            )
         own = {column.lower(): column for column in columns}
         taken = [name for name in names if name.lower() in own]
         casts = ", ".join(f'CAST("{name}" AS {columns[own[name.lower()]]}) AS "{own[name.lower()]}"' for name in taken)
         if not casts:
-            raise BigQueryError("invalid", "Error while reading data, error message: no column of the file is in the table")
+            raise BigQueryError(
+                "invalid", "Error while reading data, error message: no column of the file is in the table"
+            )
         row = self._engine.rows(f"INSERT INTO {reference} BY NAME SELECT {casts} FROM {reader.sql(columns)}")
         return int(row[0][0])
 

@@ -44,7 +44,9 @@ def parameters_of(rest: Sequence[Mapping[str, Any]] | None) -> dict[str, Paramet
             if declared == "BYTES" and value is not None:
                 value = base64.b64decode(value)
         except (ValueError, ArithmeticError) as error:
-            raise BigQueryError("invalid", f"Invalid value for query parameter {name} of type {declared}: {error}") from error
+            raise BigQueryError(
+                "invalid", f"Invalid value for query parameter {name} of type {declared}: {error}"
+            ) from error
         found[name.lower()] = Parameter(name.lower(), declared, value)
     return found
 
@@ -60,7 +62,7 @@ def type_sql(parameter_type: Mapping[str, Any]) -> str:
     return {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}.get(kind, kind)
 
 
-def place_parameters(tree: exp.Expression, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+def place_parameters(tree: exp.Expr, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """Write every parameter of `tree` with its type, in place. Returns the values that the statement needs, by name.
 
     Raises:
@@ -84,7 +86,7 @@ def place_parameters(tree: exp.Expression, parameters: Mapping[str, Parameter]) 
             node.replace(exp.cast(exp.Literal.string(_timestamp_text(parameter.value)), exp.DataType.Type.TIMESTAMPTZ))
             values.pop(name)
             continue
-        placed: exp.Expression = exp.Parameter(this=exp.Var(this=name))
+        placed: exp.Expr = exp.Parameter(this=exp.Var(this=name))
         if parameter.type is not None:
             placed = exp.Cast(this=placed, to=exp.DataType.build(parameter.type, dialect="bigquery"))
         node.replace(placed)

@@ -1,5 +1,7 @@
 """Query jobs: from `configuration.query` to an outcome; and what a dry run answers."""
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 from typing import Any
@@ -103,12 +105,12 @@ class QueryJobs:
         job.bytes_billed = 0
         return Outcome(schema, 0, {"statementType": kind, "schema": {"fields": schema}})
 
-    def _charge(self, job: Job, tree: exp.Expression | None) -> None:
+    def _charge(self, job: Job, tree: exp.Expr | None) -> None:
         if tree is not None:
             job.bytes_processed, job.bytes_billed = self._costs.estimate(tree, job.project)
             self._costs.check(job.bytes_billed, job.section.get("maximumBytesBilled"))
 
-    def _schema(self, query: exp.Expression, session: Session) -> list[dict[str, Any]]:
+    def _schema(self, query: exp.Expr, session: Session) -> list[dict[str, Any]]:
         """The columns of a query; none where the library would have to be asked for them."""
         self._statements.check_models(query, session)
         if self._statements.is_ml(query):
@@ -176,7 +178,9 @@ class QueryJobs:
         key = (destination.get("projectId") or job.project, destination["datasetId"], destination["tableId"])
         shown = f"{key[0]}:{key[1]}.{key[2]}"
         if self._context.catalog.get_dataset(key[0], key[1]) is None:
-            raise BigQueryError("notFound", f"Not found: Dataset {key[0]}:{key[1]} was not found in location {job.location}")
+            raise BigQueryError(
+                "notFound", f"Not found: Dataset {key[0]}:{key[1]} was not found in location {job.location}"
+            )
         exists = self._context.catalog.get_table(*key) is not None
         if not exists and job.section.get("createDisposition") == "CREATE_NEVER":
             raise BigQueryError("notFound", f"Not found: Table {shown}")
@@ -184,9 +188,8 @@ class QueryJobs:
         body = query.sql(dialect="bigquery") if not query.find(MlTableFunction) else self._sql(job)
         if write == "WRITE_APPEND" and exists:
             return f"INSERT INTO {_quoted(destination)} {body}"
-        if write == "WRITE_EMPTY" and exists:
-            if self._count(destination, Session(job.project, job)):
-                raise BigQueryError("duplicate", f"Already Exists: Table {shown}")
+        if write == "WRITE_EMPTY" and exists and self._count(destination, Session(job.project, job)):
+            raise BigQueryError("duplicate", f"Already Exists: Table {shown}")
         partition = job.section.get("timePartitioning") or {}
         by = f"PARTITION BY {_partition_sql(partition)} " if partition.get("field") else ""
         fields = (job.section.get("clustering") or {}).get("fields") or []

@@ -25,12 +25,11 @@ from .ml import model_statement
 from .parameters import VARIABLE_PREFIX, Parameter
 from .statements import Result, Session, Statements
 
-
 ERROR = "__error_message__"
 """The variable that the interpreter keeps `@@error.message` in."""
 
 
-class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships without type information
+class Script(ScriptInterpreter):
     """One run of one script. `last` is the result of its last statement: the script's own."""
 
     def __init__(self, context: AppContext, engine: ThreadedEngine, statements: Statements, session: Session) -> None:
@@ -143,7 +142,7 @@ class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships witho
         self._statements.refresh_catalog(self._session.job)
         return result
 
-    def _place_variables(self, tree: exp.Expression, parameters: dict[str, Parameter]) -> None:
+    def _place_variables(self, tree: exp.Expr, parameters: dict[str, Parameter]) -> None:
         """Put each script variable in as a named parameter; `@@error.message` too."""
         visible = {name.lower(): variable for name, variable in self._frames.all_visible().items()}
         for dotted in list(tree.find_all(exp.Dot)):
@@ -156,7 +155,11 @@ class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships witho
                 placed = self._parameter(name, None, holder.value[column.name], parameters)
             elif not column.table and column.name.lower() in visible:
                 variable = visible[column.name.lower()]
-                kind = variable.type_name if variable.type_name and variable.type_name.upper() not in ("ANY", "STRUCT") else None
+                kind = (
+                    variable.type_name
+                    if variable.type_name and variable.type_name.upper() not in ("ANY", "STRUCT")
+                    else None
+                )
                 placed = self._parameter(column.name.lower(), kind, variable.value, parameters)
             else:
                 continue
@@ -164,9 +167,7 @@ class Script(ScriptInterpreter):  # type: ignore[misc]  # bqemulator ships witho
                 placed = exp.alias_(placed, column.name)
             column.replace(placed)
 
-    def _parameter(self, name: str, kind: str | None, value: Any, parameters: dict[str, Parameter]) -> exp.Expression:
+    def _parameter(self, name: str, kind: str | None, value: Any, parameters: dict[str, Parameter]) -> exp.Expr:
         full = f"{VARIABLE_PREFIX}{name}"
         parameters[full] = Parameter(full, kind, value)
         return exp.Parameter(this=exp.Var(this=full))
-
-

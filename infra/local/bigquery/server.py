@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bqemulator.api.app import create_app
 from bqemulator.api.dependencies import AppContext
@@ -29,8 +29,8 @@ from ..model_registry import ModelRegistry
 from . import emulator_patches, functions
 from .catalog import steady
 from .costs import Costs
-from .driving import drive
 from .discovery import discovery_routes
+from .driving import drive
 from .engine import ThreadedEngine
 from .job import Job, Outcome
 from .job_routes import job_routes, remove_upload
@@ -108,7 +108,9 @@ class BigQueryServer:
 class _Parts:
     """Everything that exists while the server runs."""
 
-    def __init__(self, state: Path, project: str, registry: ModelRegistry | None, storage_root: Path, port: int) -> None:
+    def __init__(
+        self, state: Path, project: str, registry: ModelRegistry | None, storage_root: Path, port: int
+    ) -> None:
         state.mkdir(parents=True, exist_ok=True)
         storage_root.mkdir(parents=True, exist_ok=True)
         emulator_patches.apply()
@@ -131,7 +133,7 @@ class _Parts:
         catalog.ensure_ready()
         steady(catalog)
         self.context = self._context(settings, catalog)
-        self.context.snapshots.open()
+        cast("TimeTravel", self.context.snapshots).open()
         self.context.udf_registry.hydrate(catalog, self.engine)
         hydrate_subscriptions(self.context)
         self.store = JobStore(self.engine, state / "results")
@@ -211,7 +213,7 @@ class _Parts:
                 job.touched_catalog = True
                 key = (destination.get("projectId") or job.project, destination["datasetId"], destination["tableId"])
                 appends = job.section.get("writeDisposition") == "WRITE_APPEND"
-                self.context.snapshots.before_change(*key, append_only=appends)
+                cast("TimeTravel", self.context.snapshots).before_change(*key, append_only=appends)
             drive(execute(job.project, job.job_id, job.configuration, self.context))
             return Outcome()
 

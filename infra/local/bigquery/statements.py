@@ -4,16 +4,19 @@ The way is bqemulator's (rewrite, translate, qualify, run, bring the catalog up 
 statements are carried out, parameters are bound by DuckDB, and the result is told apart from DuckDB's own status rows.
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pyarrow as pa
 from bqemulator.api.dependencies import AppContext
 from bqemulator.catalog import ddl_sync
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from bqemulator.domain.errors import DomainError
 from bqemulator.jobs import executor
 from bqemulator.jobs.routine_ddl import detect_drop_routine, run_drop_routine
@@ -25,7 +28,6 @@ from bqemulator.versioning.time_travel import _resolve_target_ts
 from sqlglot import exp
 
 from . import mends
-from .mends.whole_numbers import store_as_int64
 from .catalog import reload_catalog
 from .dialect import parse
 from .driving import drive
@@ -34,8 +36,9 @@ from .engine import ThreadedEngine
 from .errors import BigQueryError
 from .job import Job
 from .job_views import JobViews
-from .ml import MlStatements
 from .mends.statements import assertion, spell_out_insert_row
+from .mends.whole_numbers import store_as_int64
+from .ml import MlStatements
 from .parameters import Parameter, place_parameters, used_values
 from .table_options import alter_options, describe, sets_options
 from .time_travel import TimeTravel
@@ -84,16 +87,15 @@ class Statements:
     @property
     def time_travel(self) -> TimeTravel:
         """The earlier states of tables."""
-        travel: TimeTravel = self._context.snapshots
-        return travel
+        return cast("TimeTravel", self._context.snapshots)
 
     def refresh_catalog(self, job: Job) -> None:
         """To be called after a job's transaction: reads the catalog again if the job has touched it."""
         if job.touched_catalog:
             job.touched_catalog = False
-            reload_catalog(self._context.catalog)
+            reload_catalog(cast("DuckDBCatalogRepository", self._context.catalog))
 
-    def run(self, sql: str, session: Session, tree: exp.Expression | None = None) -> Result:
+    def run(self, sql: str, session: Session, tree: exp.Expr | None = None) -> Result:
         """Carry out one statement; `tree` is its syntax tree, where the caller has it.
 
         Raises:
@@ -115,19 +117,19 @@ class Statements:
                 self._engine.connection.unregister(view)
             session.views.clear()
 
-    def ready(self, tree: exp.Expression, session: Session) -> exp.Expression:
+    def ready(self, tree: exp.Expr, session: Session) -> exp.Expr:
         """A query with the results of its ML functions in their places."""
         return self._ml.replace_functions(tree, session, self)
 
-    def check_models(self, tree: exp.Expression, session: Session) -> None:
+    def check_models(self, tree: exp.Expr, session: Session) -> None:
         """Refuse a query that names a model or an ML function that does not exist; for dry runs."""
         self._ml.check(tree, session)
 
-    def is_ml(self, tree: exp.Expression) -> bool:
+    def is_ml(self, tree: exp.Expr) -> bool:
         """Whether a query needs BigQuery ML to be carried out."""
         return self._ml.has_functions(tree)
 
-    def translated(self, tree: exp.Expression, session: Session) -> tuple[str, dict[str, Any] | None]:
+    def translated(self, tree: exp.Expr, session: Session) -> tuple[str, dict[str, Any] | None]:
         """DuckDB's SQL for a statement without ML functions, and its parameter values."""
         values = place_parameters(tree, session.parameters)
         tree = self._views.register(tree, session, self._engine)
@@ -148,7 +150,7 @@ class Statements:
             raise domain_error(error, translated) from error
         return duckdb_sql, used_values(duckdb_sql, values)
 
-    def _go_back_in_time(self, tree: exp.Expression, session: Session) -> None:
+    def _go_back_in_time(self, tree: exp.Expr, session: Session) -> None:
         """Replace each `table FOR SYSTEM_TIME AS OF t` by the rows that the table had."""
         for table in list(tree.find_all(exp.Table)):
             version = table.args.get("version")
@@ -163,14 +165,18 @@ class Statements:
             if state is None:
                 continue
             copy, rows = state
-            source = exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA)) if copy else table.copy()
+            source = (
+                exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA))
+                if copy
+                else table.copy()
+            )
             source.set("alias", None)
             alias = table.alias_or_name
             table.replace(exp.select("*").from_(source).limit(rows).subquery(alias))
 
     # -- one statement ------------------------------------------------------
 
-    def _run_sql(self, sql: str, tree: exp.Expression, session: Session) -> Result:
+    def _run_sql(self, sql: str, tree: exp.Expr, session: Session) -> Result:
         tree = self._ml.replace_functions(tree, session, self)
         if isinstance(tree, exp.Merge):
             spell_out_insert_row(tree, self._columns(tree.this, session.project))
@@ -193,7 +199,7 @@ class Statements:
             self.time_travel.before_change(*target, append_only=isinstance(tree, exp.Insert))
         if isinstance(tree, (exp.Create, exp.Drop)):
             self._before_ddl(tree, project)
-        duckdb_sql, values = self.translated(tree, session)
+        duckdb_sql, values = self.translated(tree.copy(), session)
         try:
             if kind == "CREATE_TABLE_AS_SELECT":
                 duckdb_sql = store_as_int64(duckdb_sql, values, self._engine.connection)
@@ -216,7 +222,7 @@ class Statements:
             self.time_travel.record_change(*target)
         return self._result(table, kind, plain, operation, session)
 
-    def _columns(self, target: exp.Expression, project: str) -> list[str]:
+    def _columns(self, target: exp.Table, project: str) -> list[str]:
         meta = self._context.catalog.get_table(target.catalog or project, target.db, target.name)
         return [field.name for field in meta.schema_.fields] if meta is not None else []
 
@@ -260,9 +266,7 @@ class Statements:
             },
         )
 
-    def _result(
-        self, table: pa.Table, kind: str, sql: str, operation: str | None, session: Session
-    ) -> Result:
+    def _result(self, table: pa.Table, kind: str, sql: str, operation: str | None, session: Session) -> Result:
         shown, affected, schema = executor._finalize_statement_result(
             table, kind, bq_sql=sql, project_id=session.project, ctx=self._context
         )
@@ -278,7 +282,7 @@ class Statements:
         )
 
 
-def _statement_type(sql: str, tree: exp.Expression) -> str:
+def _statement_type(sql: str, tree: exp.Expr) -> str:
     if isinstance(tree, exp.Query):
         return "SELECT"
     kind: str = executor.classify_statement_type(sql)

@@ -1,5 +1,7 @@
 """What DDL says about a table besides its columns: clustering, partitions, description, labels, expiry."""
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -36,7 +38,7 @@ def describe(tree: exp.Create | exp.Alter, project: str, context: AppContext) ->
         context.catalog.update_table(meta.model_copy(update=changes))
 
 
-def _property(item: exp.Expression) -> dict[str, Any]:
+def _property(item: exp.Expr) -> dict[str, Any]:
     if type(item).__name__ in ("Cluster", "ClusterProperty", "ClusteredByProperty"):
         return {"clustering": Clustering(fields=tuple(column.name for column in item.expressions))}
     if isinstance(item, exp.PartitionedByProperty):
@@ -50,14 +52,17 @@ def _property(item: exp.Expression) -> dict[str, Any]:
     return {}
 
 
-def sets_options(tree: exp.Expression) -> bool:
+def sets_options(tree: exp.Expr) -> bool:
     """Whether a statement is ALTER TABLE (or VIEW) SET OPTIONS."""
     if not isinstance(tree, exp.Alter):
         return False
-    return any("OPTIONS" in action.sql(dialect="bigquery").upper()[:12] or isinstance(action, exp.AlterSet) for action in tree.args.get("actions") or [])
+    return any(
+        "OPTIONS" in action.sql(dialect="bigquery").upper()[:12] or isinstance(action, exp.AlterSet)
+        for action in tree.args.get("actions") or []
+    )
 
 
-def alter_options(tree: exp.Expression, project: str, context: AppContext) -> None:
+def alter_options(tree: exp.Expr, project: str, context: AppContext) -> None:
     """Carry out ALTER TABLE SET OPTIONS.
 
     Raises:
@@ -76,13 +81,24 @@ def alter_options(tree: exp.Expression, project: str, context: AppContext) -> No
     context.catalog.update_table(meta.model_copy(update=changes))
 
 
-def _option(name: str, value: exp.Expression) -> dict[str, Any]:
+def _option(name: str, value: exp.Expr) -> dict[str, Any]:
     if name == "labels":
         return {"labels": dict(value_of(value, {}) or [])}
     if name in ("description", "friendly_name"):
         return {name: value_of(value, {})}
     if name == "expiration_timestamp":
-        return {"expiration_time": datetime.fromisoformat(value.find(exp.Literal).name) if value.find(exp.Literal) else None}
-    if name in ("partition_expiration_days", "require_partition_filter", "kms_key_name", "max_staleness", "default_rounding_mode"):
+        return {"expiration_time": _moment(value)}
+    if name in (
+        "partition_expiration_days",
+        "require_partition_filter",
+        "kms_key_name",
+        "max_staleness",
+        "default_rounding_mode",
+    ):
         return {}
     raise BigQueryError("invalidQuery", f"Unknown table option: {name}", location="query")
+
+
+def _moment(value: exp.Expr) -> datetime | None:
+    literal = value.find(exp.Literal)
+    return datetime.fromisoformat(literal.name) if literal is not None else None

@@ -3,11 +3,13 @@
 https://cloud.google.com/bigquery/docs/reference/rest/v2/tabledata/insertAll
 """
 
+# ruff: noqa: SLF001  # sqlglot's parser and bqemulator's internals are what is adapted here
+
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import duckdb
@@ -50,7 +52,7 @@ class InsertIds:
         """The places of the rows that are new; their IDs count as seen from now on."""
         now = time.time()
         with self._lock:
-            if len(self._seen) > 200_000:  # noqa: PLR2004  # old ones are cleared in bulk, now and then
+            if len(self._seen) > 200_000:  # old ones are cleared in bulk, now and then
                 self._seen = {key: at for key, at in self._seen.items() if at > now - REMEMBERED_S}
             new = []
             for place, insert_id in enumerate(ids):
@@ -85,7 +87,7 @@ class InsertIds:
 def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, insert_ids: InsertIds) -> APIRouter:
     """The router."""
     router = APIRouter()
-    history: TimeTravel = context.snapshots
+    history = cast("TimeTravel", context.snapshots)
 
     def meta_of(project: str, dataset: str, table: str) -> Any:
         meta = context.catalog.get_table(project, dataset, table)
@@ -104,7 +106,13 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
             return resource
         size = str(costs.table_bytes(key))
         rows = engine.rows(f"SELECT count(*) FROM {quoted_table_ref(*key)}")[0][0]
-        resource |= {"numRows": str(rows), "numBytes": size, "numLongTermBytes": "0", "numActiveLogicalBytes": size, "numTotalLogicalBytes": size}
+        resource |= {
+            "numRows": str(rows),
+            "numBytes": size,
+            "numLongTermBytes": "0",
+            "numActiveLogicalBytes": size,
+            "numTotalLogicalBytes": size,
+        }
         return resource
 
     @router.post(f"{TABLE}/insertAll")
@@ -114,7 +122,7 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
         if not sent:
             raise BigQueryError("invalid", "No rows present in the request.")
         errors = _row_errors(sent, meta.schema_.fields, ignore_unknown=bool(body.get("ignoreUnknownValues")))
-        schema = tabledata._build_arrow_schema(tabledata._fields_raw_from_schema(meta.schema_.fields))
+        schema = _arrow_schema(meta)
         good, errors = _converted(sent, schema, errors)
         if errors and not body.get("skipInvalidRows"):
             bad = {error["index"] for error in errors}
@@ -147,14 +155,20 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
                         engine.execute(f"INSERT INTO {quoted_table_ref(*key)} BY NAME SELECT * FROM {name}")
                         insert_ids.keep(target, ids)
                         history.record_change(*key)
-                    return
                 except duckdb.TransactionException:
                     time.sleep(0.002 * attempt)
+                else:
+                    return
             raise BigQueryError("backendError", "The table is being changed by others; try again")
         finally:
             engine.connection.unregister(name)
 
     return router
+
+
+def _arrow_schema(meta: Any) -> pa.Schema:
+    raw: Any = tabledata._fields_raw_from_schema(meta.schema_.fields)
+    return tabledata._build_arrow_schema(raw)
 
 
 def _converted(
@@ -187,7 +201,8 @@ def _row_errors(sent: list[dict[str, Any]], fields: Any, *, ignore_unknown: bool
         given = {name.lower() for name, value in values.items() if value is not None}
         missing = [name for name in required if name.lower() not in given]
         found = [
-            {"reason": "invalid", "location": name, "debugInfo": "", "message": f"no such field: {name}."} for name in unknown
+            {"reason": "invalid", "location": name, "debugInfo": "", "message": f"no such field: {name}."}
+            for name in unknown
         ] + [
             {"reason": "invalid", "location": name, "debugInfo": "", "message": f"Missing required field: {name}."}
             for name in missing

@@ -34,7 +34,7 @@ class _State:
     copy: str | None
 
 
-class TimeTravel(SnapshotManager):  # type: ignore[misc]  # bqemulator ships without type information
+class TimeTravel(SnapshotManager):
     """bqemulator's snapshot manager with states instead of copies; its callers notice no difference."""
 
     _engine: ThreadedEngine
@@ -125,7 +125,9 @@ class TimeTravel(SnapshotManager):  # type: ignore[misc]  # bqemulator ships wit
         """
         if self.state_at(project_id, dataset_id, table_id, target) is None:
             return None
-        raise UnsupportedFeatureError("A snapshot or clone FOR SYSTEM_TIME AS OF an earlier state is not carried out here")
+        raise UnsupportedFeatureError(
+            "A snapshot or clone FOR SYSTEM_TIME AS OF an earlier state is not carried out here"
+        )
 
     def purge_expired(self) -> int:
         """Drop the copies that no state within the retention needs."""

@@ -19,7 +19,7 @@ KEPT = 512
 _DECIMAL = re.compile(r"('(?:[^']|'')*')|\bDECIMAL(?:\(18, 3\)|(?!\s*\())")
 
 
-class Translator(SQLTranslator):  # type: ignore[misc]  # bqemulator ships without type information
+class Translator(SQLTranslator):
     """bqemulator's translator with a memory; safe to call from many threads."""
 
     def __init__(self) -> None:

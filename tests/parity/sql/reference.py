@@ -12,7 +12,7 @@ zetasql_api = pytest.importorskip("zetasql.api", reason="zetasql is not installe
 zetasql_types = pytest.importorskip("zetasql.types", reason="zetasql is not installed: `uv sync` brings it")
 
 
-class ReferenceError_(Exception):
+class RefusedByReferenceError(Exception):
     """The reference refuses the query or fails at it."""
 
 
@@ -44,7 +44,7 @@ def evaluate(sql: str) -> list[tuple[Any, ...]]:
             content = query.execute().content
             kinds = [column.type for column in query.columns]
     except Exception as error:
-        raise ReferenceError_(str(error)) from error
+        raise RefusedByReferenceError(str(error)) from error
     rows = content.table_data.row if content and content.table_data else []
     return [tuple(_value(cell, kind) for cell, kind in zip(row.cell, kinds, strict=True)) for row in rows or []]
 
@@ -72,5 +72,5 @@ def _value(value: Any, kind: Any) -> Any:
         return str(value.json_value.json_string if hasattr(value.json_value, "json_string") else value.json_value)
     for field in ("timestamp_value", "datetime_value", "time_value", "interval_value", "bignumeric_value"):
         if getattr(value, field, None) is not None:
-            raise ReferenceError_(f"a value of type {name} is not decoded here; cast it to STRING")
+            raise RefusedByReferenceError(f"a value of type {name} is not decoded here; cast it to STRING")
     return None

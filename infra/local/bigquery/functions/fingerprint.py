@@ -16,7 +16,8 @@ U64 = np.uint64
 K0, K1, K2 = U64(0xC3A5C85C97CB3127), U64(0xB492B66FBE98F273), U64(0x9AE16A3B2F90404F)
 SEED = U64(81)
 
-Words = np.ndarray[Any, np.dtype[np.uint64]]
+Words = Any
+"""An array of uint64; NumPy's types cannot follow views and masks."""
 
 
 def farm_fingerprint(values: pa.ChunkedArray) -> pa.Array:
@@ -169,9 +170,7 @@ def _longer(s: _Bytes) -> Words:
     v0, v1 = _weak_at(s, last, v1 * factor, x + w0)
     w0, w1 = _weak_at(s, last + 32, z + w1, y + s.word(last + 16))
     x, z = z, x
-    return _hash_16(
-        _hash_16(v0, w0, factor) + _shift_mix(y) * K0 + z, _hash_16(v1, w1, factor) + x, factor
-    )
+    return _hash_16(_hash_16(v0, w0, factor) + _shift_mix(y) * K0 + z, _hash_16(v1, w1, factor) + x, factor)
 
 
 def _block(

@@ -37,7 +37,7 @@ def _by_row(values: pa.ChunkedArray, forms: pa.ChunkedArray, function: Any) -> p
         if key not in known:
             if key[1] not in _FORMS:
                 raise ValueError(f"bqloop:invalidQuery:{form} is no normalization mode")
-            known[key] = function(text, cast(Literal["NFC", "NFKC", "NFD", "NFKD"], key[1]))
+            known[key] = function(text, cast("Literal['NFC', 'NFKC', 'NFD', 'NFKD']", key[1]))
         results.append(known[key])
     return pa.array(results, pa.string())
 

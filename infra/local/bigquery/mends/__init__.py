@@ -8,14 +8,15 @@ against Google's reference evaluator by tests/parity/sql.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlglot import exp
 
 from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, text
 
-Rule = Callable[[exp.Expression], "exp.Expression | None"]
+Rule = Callable[[Any], exp.Expr | None]
 
-RULES: dict[type[exp.Expression], Rule] = {
+RULES: dict[type[Any], Rule] = {
     **casts.RULES,
     **text.RULES,
     **dates.RULES,
@@ -25,7 +26,7 @@ RULES: dict[type[exp.Expression], Rule] = {
 }
 
 
-def before_translation(tree: exp.Expression) -> exp.Expression:
+def before_translation(tree: exp.Expr) -> exp.Expr:
     """The statement in the BigQuery SQL that bqemulator gets right."""
     tree = column_names.mend(dml.mend(ddl.mend(tree)))
     for node in reversed(list(tree.walk())):

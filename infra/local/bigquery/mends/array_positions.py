@@ -9,15 +9,17 @@ from __future__ import annotations
 from sqlglot import exp
 
 
-def mend(tree: exp.Expression) -> exp.Expression:
+def mend(tree: exp.Expr) -> exp.Expr:
     """Cast computed indexes to INT64, and name offset columns that are selected as they are."""
     for bracket in tree.find_all(exp.Bracket):
         if bracket.args.get("offset") is None:
             continue
-        indexes = [i if isinstance(i, (exp.Literal, exp.Cast)) else exp.cast(i.copy(), "BIGINT") for i in bracket.expressions]
+        indexes = [
+            i if isinstance(i, (exp.Literal, exp.Cast)) else exp.cast(i.copy(), "BIGINT") for i in bracket.expressions
+        ]
         bracket.set("expressions", indexes)
     for select in tree.find_all(exp.Select):
-        offsets = {u.args["offset"].name for u in _unnests(select) if isinstance(u.args.get("offset"), exp.Expression)}
+        offsets = {u.args["offset"].name for u in _unnests(select) if isinstance(u.args.get("offset"), exp.Expr)}
         for projection in list(select.expressions):
             if isinstance(projection, exp.Column) and projection.name in offsets:
                 projection.replace(exp.alias_(projection.copy(), projection.name))

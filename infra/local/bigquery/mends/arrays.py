@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 
-def _element(node: exp.Expression) -> exp.Expression | None:
+def _element(node: exp.Expr) -> exp.Expr | None:
     """`a[OFFSET(i)]` with the check that BigQuery makes; not where the array is a query, which would run twice."""
     offset = node.args.get("offset")
     if offset is None or node.args.get("safe") or len(node.expressions) != 1:
@@ -14,13 +16,19 @@ def _element(node: exp.Expression) -> exp.Expression | None:
         return None
     index = node.expressions[0].copy()
     if offset:
-        index = exp.Sub(this=exp.paren(index) if not isinstance(index, exp.Literal) else index, expression=exp.Literal.number(offset))
+        index = exp.Sub(
+            this=exp.paren(index) if not isinstance(index, exp.Literal) else index,
+            expression=exp.Literal.number(offset),
+        )
     return exp.Anonymous(this="bqloop_at", expressions=[node.this.copy(), index])
 
 
-def _struct(node: exp.Expression) -> exp.Expression | None:
+def _struct(node: exp.Expr) -> exp.Expr | None:
     """`STRUCT(x, t.y)` has the fields x and y; without names DuckDB makes a row of it."""
-    if node.find_ancestor(exp.Insert, exp.Values, exp.Array) is not None or node.find_ancestor(exp.SetOperation) is not None:
+    if (
+        node.find_ancestor(exp.Insert, exp.Values, exp.Array) is not None
+        or node.find_ancestor(exp.SetOperation) is not None
+    ):
         return None
     columns = [item for item in node.expressions if isinstance(item, exp.Column) and not item.is_star]
     if not columns or any(not isinstance(item, (exp.Column, exp.PropertyEQ, exp.Alias)) for item in node.expressions):
@@ -30,7 +38,7 @@ def _struct(node: exp.Expression) -> exp.Expression | None:
     return node
 
 
-def _array(node: exp.Expression) -> exp.Expression | None:
+def _array(node: exp.Expr) -> exp.Expr | None:
     """`[STRUCT(1 AS a, 2 AS b), (3, 4)]`: the later rows are structs of the same fields."""
     first = node.expressions[0] if node.expressions else None
     if not isinstance(first, exp.Struct) or not all(isinstance(item, exp.PropertyEQ) for item in first.expressions):
@@ -46,10 +54,10 @@ def _array(node: exp.Expression) -> exp.Expression | None:
     return node
 
 
-def _slice(node: exp.Expression) -> exp.Expression | None:
+def _slice(node: exp.Expr) -> exp.Expr | None:
     return exp.Anonymous(
         this="bqloop_array_slice", expressions=[node.this.copy(), node.args["start"].copy(), node.args["end"].copy()]
     )
 
 
-RULES = {exp.Bracket: _element, exp.Struct: _struct, exp.Array: _array, exp.ArraySlice: _slice}
+RULES: dict[type[Any], Any] = {exp.Bracket: _element, exp.Struct: _struct, exp.Array: _array, exp.ArraySlice: _slice}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 _INT, _TEXT = exp.DataType.Type.BIGINT, exp.DataType.Type.TEXT
 
 
-def _cast(node: exp.Expression) -> exp.Expression | None:
+def _cast(node: exp.Expr) -> exp.Expr | None:
     kind = node.args["to"]
     inner = node.this
     typed_already = isinstance(inner, (exp.Parameter, exp.Placeholder, exp.Null)) or kind.args.get("expressions")
@@ -20,4 +22,4 @@ def _cast(node: exp.Expression) -> exp.Expression | None:
     return exp.Anonymous(this=name, expressions=[inner.copy()])
 
 
-RULES = {exp.Cast: _cast, exp.TryCast: _cast}
+RULES: dict[type[Any], Any] = {exp.Cast: _cast, exp.TryCast: _cast}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlglot import exp
 
 
-def mend(tree: exp.Expression) -> exp.Expression:
+def mend(tree: exp.Expr) -> exp.Expr:
     """Name the unnamed columns of the outermost SELECT."""
-    query: exp.Expression | None = tree
+    query: exp.Expr | None = tree
     while isinstance(query, (exp.SetOperation, exp.Subquery)):
         query = query.this
     if not isinstance(query, exp.Select) or query.args.get("kind"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from sqlglot import exp
 
 
-def mend(tree: exp.Expression) -> exp.Expression:
+def mend(tree: exp.Expr) -> exp.Expr:
     """The statement with whole columns set."""
     if isinstance(tree, (exp.Merge, exp.Update)):
         _struct_fields(tree)
     return tree
 
 
-def _struct_fields(tree: exp.Expression) -> None:
+def _struct_fields(tree: exp.Expr) -> None:
     """`SET s.f = v` becomes `SET s = struct_update(s, f := v)` where s is no name of the target."""
     target = tree.this
     names = {part.lower() for part in (target.alias_or_name, target.name) if part}

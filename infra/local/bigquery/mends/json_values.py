@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 
-def _type(node: exp.Expression) -> exp.Expression | None:
+def _type(node: exp.Expr) -> exp.Expr | None:
     return exp.Anonymous(this="bqloop_json_type", expressions=[node.this.copy()])
 
 
-def _to_string(node: exp.Expression) -> exp.Expression | None:
+def _to_string(node: exp.Expr) -> exp.Expr | None:
     if isinstance(node.parent, exp.Coalesce) and node.parent.meta.get("bqloop"):
         return None
     whole = exp.Coalesce(this=node.copy(), expressions=[exp.Literal.string("null")])
@@ -17,7 +19,7 @@ def _to_string(node: exp.Expression) -> exp.Expression | None:
     return whole
 
 
-def _literal_field(node: exp.Expression) -> exp.Expression | None:
+def _literal_field(node: exp.Expr) -> exp.Expr | None:
     """`JSON '{...}'.a[0]`: sqlglot takes the accessors for part of the literal."""
     steps: list[str] = []
     inner = node.this
@@ -34,4 +36,4 @@ def _literal_field(node: exp.Expression) -> exp.Expression | None:
     return exp.Anonymous(this="JSON_QUERY", expressions=[parsed, exp.Literal.string(path)])
 
 
-RULES = {exp.JSONType: _type, exp.JSONFormat: _to_string, exp.ParseJSON: _literal_field}
+RULES: dict[type[Any], Any] = {exp.JSONType: _type, exp.JSONFormat: _to_string, exp.ParseJSON: _literal_field}

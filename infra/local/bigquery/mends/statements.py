@@ -9,7 +9,7 @@ from sqlglot import exp
 from ..dialect import parse
 
 
-def assertion(tree: exp.Expression, sql: str) -> exp.Expression | None:
+def assertion(tree: exp.Expr, sql: str) -> exp.Expr | None:
     """`ASSERT condition AS 'message'` as a query that fails with the message; None for another statement.
 
     sqlglot takes ASSERT for a function and the description for an alias.
@@ -25,14 +25,12 @@ def assertion(tree: exp.Expression, sql: str) -> exp.Expression | None:
     return exp.select(exp.alias_(exp.If(this=condition, true=exp.true(), false=failure), "asserted"))
 
 
-def spell_out_insert_row(tree: exp.Expression, columns: Sequence[str]) -> None:
+def spell_out_insert_row(tree: exp.Expr, columns: Sequence[str]) -> None:
     """`INSERT ROW` of a MERGE takes the source's columns by the names of the target's: say them."""
     if not isinstance(tree, exp.Merge):
         return
     source = tree.args["using"].alias_or_name
-    for when in tree.find_all(exp.When):
-        then = when.args.get("then")
-        row = isinstance(then, exp.Insert) and then.this is not None and then.this.name.upper() == "ROW"
-        if row and not then.args.get("expression"):
+    for then in tree.find_all(exp.Insert):
+        if then.this is not None and then.this.name.upper() == "ROW" and not then.args.get("expression"):
             then.set("this", exp.Tuple(expressions=[exp.column(name) for name in columns]))
             then.set("expression", exp.Tuple(expressions=[exp.column(name, table=source) for name in columns]))

@@ -48,18 +48,18 @@ class MlStatements:
             return self._create.run(text, session, statements)
         return getattr(self._ddl, kind.lower())(text, session)  # type: ignore[no-any-return]
 
-    def replace_functions(self, tree: exp.Expression, session: Session, statements: Statements) -> exp.Expression:
+    def replace_functions(self, tree: exp.Expr, session: Session, statements: Statements) -> exp.Expr:
         """A query with the results of its ML functions in their places."""
         tree = self._functions.replace_all(tree, session, statements)
         if preprocessing_calls.has_calls(tree):
             tree = select_lists.compute_all(tree, session, statements, self._relations)
         return tree
 
-    def check(self, tree: exp.Expression, session: Session) -> None:
+    def check(self, tree: exp.Expr, session: Session) -> None:
         """Refuse what names a model that does not exist, without carrying anything out."""
         self._functions.check(tree, session)
 
-    def has_functions(self, tree: exp.Expression) -> bool:
+    def has_functions(self, tree: exp.Expr) -> bool:
         """Whether a query needs the library to be carried out."""
         return tree.find(MlModel) is not None or preprocessing_calls.has_calls(tree)
 
@@ -71,5 +71,7 @@ def model_statement(sql: str) -> str | None:
         return None
     kind = match.group(1).upper()
     if re.search(r"\bTEMP\w*\s+MODEL", match.group(0), re.IGNORECASE):
-        raise BigQueryError("invalidQuery", "CREATE TEMP MODEL is not supported: models are persistent", location="query")
+        raise BigQueryError(
+            "invalidQuery", "CREATE TEMP MODEL is not supported: models are persistent", location="query"
+        )
     return kind

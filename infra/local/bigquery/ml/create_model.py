@@ -39,8 +39,8 @@ class Request:
     if_not_exists: bool
     options: dict[str, Any]
     clause: str | None
-    training: exp.Expression
-    evaluation: exp.Expression | None
+    training: exp.Expr
+    evaluation: exp.Expr | None
 
 
 def parse_create_model(text: str, session: Session) -> Request:
@@ -59,14 +59,20 @@ def parse_create_model(text: str, session: Session) -> Request:
     options = options_of(tree.args.get("properties"), session.parameters)
     query = tree.args.get("expression")
     if not isinstance(query, exp.Query):
-        raise BigQueryError("invalidQuery", "CREATE MODEL needs AS and a query here: imported and remote models are not carried out", location="query")
+        raise BigQueryError(
+            "invalidQuery",
+            "CREATE MODEL needs AS and a query here: imported and remote models are not carried out",
+            location="query",
+        )
     replace_it, if_not = bool(tree.args.get("replace")), bool(tree.args.get("exists"))
     if replace_it and if_not:
-        raise BigQueryError("invalidQuery", "CREATE OR REPLACE MODEL and IF NOT EXISTS do not go together", location="query")
+        raise BigQueryError(
+            "invalidQuery", "CREATE OR REPLACE MODEL and IF NOT EXISTS do not go together", location="query"
+        )
     return Request(key, replace_it, if_not, options, transform.clause_of(tree), query, evaluation)
 
 
-def training_query(sql: str) -> exp.Expression | None:
+def training_query(sql: str) -> exp.Expr | None:
     """The query of a CREATE MODEL statement; None for other statements about models. For estimates of its cost."""
     if not re.search(r"\bCREATE\b", sql[: sql.upper().find("MODEL")], re.IGNORECASE):
         return None
@@ -167,7 +173,7 @@ class CreateModel:
         finally:
             beside.close()
 
-    def _rows(self, query: exp.Expression, session: Session, statements: Statements) -> pa.Table:
+    def _rows(self, query: exp.Expr, session: Session, statements: Statements) -> pa.Table:
         ready = statements.ready(query.copy(), session)
         return self._relations.table(ready, session, statements)
 
@@ -194,7 +200,7 @@ def _about(options: dict[str, Any]) -> dict[str, Any]:
     return about
 
 
-def _first_query_alone(text: str) -> tuple[str, exp.Expression | None]:
+def _first_query_alone(text: str) -> tuple[str, exp.Expr | None]:
     """`AS (training_data AS (...), evaluation_data AS (...))` as `AS (...)`, and the second query."""
     match = _TWO_QUERIES.search(text)
     if match is None or match.group(1).strip("`").lower() not in TRAINING + EVALUATION:
@@ -213,5 +219,3 @@ def _first_query_alone(text: str) -> tuple[str, exp.Expression | None]:
 
     head = text[: match.start()] + "AS " + training[0].sql(dialect=MlBigQuery)
     return head, evaluation[0] if evaluation else None
-
-

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
 _NAME = r"(?P<name>(?:`[^`]+`|[\w-]+)(?:\s*\.\s*(?:`[^`]+`|[\w-]+))*)"
 _ALTER = re.compile(
-    rf"ALTER\s+MODEL\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}\s+SET\s+OPTIONS\s*\((?P<options>.*)\)\Z", re.IGNORECASE | re.DOTALL
+    rf"ALTER\s+MODEL\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}\s+SET\s+OPTIONS\s*\((?P<options>.*)\)\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _DROP = re.compile(rf"DROP\s+MODEL\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}\Z", re.IGNORECASE | re.DOTALL)
-_EXPORT = re.compile(
-    rf"EXPORT\s+MODEL\s+{_NAME}\s*(?:OPTIONS\s*\((?P<options>.*)\))?\Z", re.IGNORECASE | re.DOTALL
-)
+_EXPORT = re.compile(rf"EXPORT\s+MODEL\s+{_NAME}\s*(?:OPTIONS\s*\((?P<options>.*)\))?\Z", re.IGNORECASE | re.DOTALL)
 REGISTRY_OPTIONS = ("model_registry", "vertex_ai_model_id")
 
 
@@ -87,7 +86,9 @@ class ModelDdl:
         wanted = options.get("vertex_ai_model_id")
         if entry.registry:
             if wanted and wanted != entry.registry["vertex_ai_model_id"]:
-                raise BigQueryError("invalidQuery", "VERTEX_AI_MODEL_ID cannot be changed once a model is registered", location="query")
+                raise BigQueryError(
+                    "invalidQuery", "VERTEX_AI_MODEL_ID cannot be changed once a model is registered", location="query"
+                )
             return entry
         session.job.intent = {"model": list(entry.key)}
         model_id = str(wanted or default_model_id(entry.name))
@@ -108,9 +109,15 @@ class ModelDdl:
         trial = options.pop("trial_id", None)
         options.pop("overwrite", None)
         if not isinstance(uri, str) or not uri.startswith("gs://"):
-            raise BigQueryError("invalidQuery", "EXPORT MODEL needs the option URI, a folder in Cloud Storage (gs://...)", location="query")
+            raise BigQueryError(
+                "invalidQuery",
+                "EXPORT MODEL needs the option URI, a folder in Cloud Storage (gs://...)",
+                location="query",
+            )
         if options:
-            raise BigQueryError("invalidQuery", f"Unknown EXPORT MODEL option: {', '.join(sorted(options))}", location="query")
+            raise BigQueryError(
+                "invalidQuery", f"Unknown EXPORT MODEL option: {', '.join(sorted(options))}", location="query"
+            )
         target = Path(_resolve_uri(uri, self._context))
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:

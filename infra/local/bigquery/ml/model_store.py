@@ -84,7 +84,7 @@ class ModelStore:
                 shutil.rmtree(folder)
         for job in cut_off:
             key = tuple((job.intent or {}).get("model") or ())
-            if len(key) == 3:  # noqa: PLR2004  # project, dataset, model
+            if len(key) == 3:  # project, dataset, model
                 self._mend_registry(key, entries.get(key))
 
     def _mend_registry(self, key: Key, entry: ModelEntry | None) -> None:
@@ -106,9 +106,7 @@ class ModelStore:
 
     def find(self, key: Key) -> ModelEntry | None:
         """The model, if there is one."""
-        rows = self._engine.rows(
-            f"SELECT entry FROM {TABLE} WHERE project = ? AND dataset = ? AND name = ?", list(key)
-        )
+        rows = self._engine.rows(f"SELECT entry FROM {TABLE} WHERE project = ? AND dataset = ? AND name = ?", list(key))
         return ModelEntry(**json.loads(rows[0][0])) if rows else None
 
     def get(self, key: Key) -> ModelEntry:
@@ -152,9 +150,7 @@ class ModelStore:
     def put(self, entry: ModelEntry) -> None:
         """Write a model's row. The files of the generation before it stay until the next start."""
         self._delete_row(entry.key)
-        self._engine.execute(
-            f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?)", [*entry.key, json.dumps(asdict(entry))]
-        )
+        self._engine.execute(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?)", [*entry.key, json.dumps(asdict(entry))])
 
     def drop(self, entry: ModelEntry) -> None:
         """Remove a model and its version in the registry.

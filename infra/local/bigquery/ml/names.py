@@ -9,7 +9,7 @@ from ..errors import BigQueryError
 Key = tuple[str, str, str]
 
 
-def key_of(table: exp.Expression, project: str) -> Key:
+def key_of(table: exp.Expr, project: str) -> Key:
     """Project, dataset and model of a parsed name.
 
     Raises:
@@ -34,10 +34,12 @@ def key_of_parts(parts: list[str], project: str) -> Key:
     Raises:
         BigQueryError: it has no dataset (`invalidQuery`).
     """
-    if len(parts) == 2:  # noqa: PLR2004  # dataset and model
+    if len(parts) == 2:  # dataset and model
         return project, parts[0], parts[1]
-    if len(parts) == 3:  # noqa: PLR2004  # project, dataset and model
+    if len(parts) == 3:  # project, dataset and model
         return parts[0], parts[1], parts[2]
     raise BigQueryError(
-        "invalidQuery", f'Model name "{".".join(parts)}" must be qualified with a dataset (e.g. dataset.model).', location="query"
+        "invalidQuery",
+        f'Model name "{".".join(parts)}" must be qualified with a dataset (e.g. dataset.model).',
+        location="query",
     )

@@ -14,7 +14,7 @@ from ..errors import BigQueryError
 from ..parameters import Parameter
 
 
-def value_of(node: exp.Expression, parameters: Mapping[str, Parameter]) -> Any:
+def value_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> Any:
     """A literal's value. HPARAM_RANGE and HPARAM_CANDIDATES give their own types.
 
     Raises:
@@ -37,7 +37,10 @@ def value_of(node: exp.Expression, parameters: Mapping[str, Parameter]) -> Any:
     if isinstance(node, exp.Tuple):
         return tuple(value_of(item, parameters) for item in node.expressions)
     if isinstance(node, exp.Struct):
-        return tuple(value_of(item.expression if isinstance(item, exp.PropertyEQ) else item, parameters) for item in node.expressions)
+        return tuple(
+            value_of(item.expression if isinstance(item, exp.PropertyEQ) else item, parameters)
+            for item in node.expressions
+        )
     if isinstance(node, exp.Parameter):
         parameter = parameters.get(node.name.lower())
         if parameter is not None:
@@ -47,7 +50,7 @@ def value_of(node: exp.Expression, parameters: Mapping[str, Parameter]) -> Any:
     raise BigQueryError("invalidQuery", f"Expected a literal, got {node.sql(dialect='bigquery')}", location="query")
 
 
-def struct_of(node: exp.Expression, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+def struct_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """A STRUCT argument (`STRUCT(0.6 AS threshold)`) by lower-case field name.
 
     Raises:
@@ -62,7 +65,7 @@ def struct_of(node: exp.Expression, parameters: Mapping[str, Parameter]) -> dict
     return values
 
 
-def options_of(properties: exp.Expression | None, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+def options_of(properties: exp.Expr | None, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """OPTIONS of a parsed CREATE MODEL, by lower-case name.
 
     Raises:
@@ -73,7 +76,9 @@ def options_of(properties: exp.Expression | None, parameters: Mapping[str, Param
         if isinstance(item, exp.TransformModelProperty):
             continue
         if not isinstance(item, exp.Property):
-            raise BigQueryError("invalidQuery", f"CREATE MODEL does not take {item.sql(dialect='bigquery')}", location="query")
+            raise BigQueryError(
+                "invalidQuery", f"CREATE MODEL does not take {item.sql(dialect='bigquery')}", location="query"
+            )
         name = (item.this if isinstance(item.this, str) else item.this.name).lower()
         _add(options, name, value_of(item.args["value"], parameters))
     return options
@@ -89,7 +94,9 @@ def parse_options(text: str, parameters: Mapping[str, Parameter]) -> dict[str, A
     if text.strip():
         for item in parse(f"SELECT OPTION_LIST({text})").find(exp.Anonymous).expressions:  # type: ignore[union-attr]
             if not isinstance(item, (exp.EQ, exp.PropertyEQ)):
-                raise BigQueryError("invalidQuery", f"Expected option = value, got {item.sql(dialect=MlBigQuery)}", location="query")
+                raise BigQueryError(
+                    "invalidQuery", f"Expected option = value, got {item.sql(dialect=MlBigQuery)}", location="query"
+                )
             _add(options, item.this.name.lower(), value_of(item.expression, parameters))
     return options
 
@@ -118,7 +125,7 @@ def _cast(node: exp.Cast, parameters: Mapping[str, Parameter]) -> Any:
 def _hyperparameter(node: exp.Anonymous, parameters: Mapping[str, Parameter]) -> Any:
     name = str(node.this).upper()
     arguments = [value_of(item, parameters) for item in node.expressions]
-    if name == "HPARAM_RANGE" and len(arguments) == 2:  # noqa: PLR2004  # low and high
+    if name == "HPARAM_RANGE" and len(arguments) == 2:  # low and high
         return HparamRange(*arguments)
     if name == "HPARAM_CANDIDATES" and len(arguments) == 1 and isinstance(arguments[0], list):
         return HparamCandidates(arguments[0])

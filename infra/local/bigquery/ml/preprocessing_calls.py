@@ -21,7 +21,7 @@ from .option_values import value_of
 VALUE = "_ml_value_"
 ARGUMENT = "_ml_argument_"
 
-Evaluate = Callable[[Sequence[exp.Expression], pa.Table], pa.Table]
+Evaluate = Callable[[Sequence[exp.Expr], pa.Table], pa.Table]
 """Evaluates named expressions over the rows of a table, in the order of the rows."""
 
 
@@ -30,12 +30,12 @@ class Call:
     """One call: `node` is what its value takes the place of (the OVER() included)."""
 
     function: str
-    node: exp.Expression
-    columns: tuple[exp.Expression, ...]
-    arguments: tuple[exp.Expression, ...]
+    node: exp.Expr
+    columns: tuple[exp.Expr, ...]
+    arguments: tuple[exp.Expr, ...]
 
 
-def find_calls(tree: exp.Expression) -> list[Call]:
+def find_calls(tree: exp.Expr) -> list[Call]:
     """Every preprocessing call, the innermost first.
 
     Raises:
@@ -56,20 +56,23 @@ def find_calls(tree: exp.Expression) -> list[Call]:
             need = "needs an OVER() clause" if signature.analytic else "takes no OVER clause"
             raise BigQueryError("invalidQuery", f"ML.{name} {need}", location="query")
         expressions = node.expressions
-        calls.append(Call(name, place, tuple(expressions[: signature.columns]), tuple(expressions[signature.columns :])))
+        calls.append(
+            Call(name, place, tuple(expressions[: signature.columns]), tuple(expressions[signature.columns :]))
+        )
     depth = {id(call): sum(1 for _ in _ancestors(call.node)) for call in calls}
     return sorted(calls, key=lambda call: -depth[id(call)])
 
 
-def has_calls(tree: exp.Expression) -> bool:
+def has_calls(tree: exp.Expr) -> bool:
     """Whether there is any preprocessing call."""
     return any(
-        isinstance(node.parent, exp.Dot) and node.parent.this.name.upper() == "ML" for node in tree.find_all(exp.Anonymous)
+        isinstance(node.parent, exp.Dot) and node.parent.this.name.upper() == "ML"
+        for node in tree.find_all(exp.Anonymous)
     )
 
 
 def compute(
-    projections: list[exp.Expression],
+    projections: list[exp.Expr],
     rows: pa.Table,
     evaluate: Evaluate,
     parameters: Mapping[str, Parameter],
@@ -86,7 +89,11 @@ def compute(
     holder = exp.Tuple(expressions=projections)
     place = 0
     while True:
-        calls = [call for call in find_calls(holder) if not has_calls(exp.Tuple(expressions=[c.copy() for c in call.columns]))]
+        calls = [
+            call
+            for call in find_calls(holder)
+            if not has_calls(exp.Tuple(expressions=[c.copy() for c in call.columns]))
+        ]
         if not calls:
             break
         wanted = [
@@ -108,7 +115,7 @@ def compute(
     return rows, learnt
 
 
-def _ancestors(node: exp.Expression) -> Any:
+def _ancestors(node: exp.Expr) -> Any:
     while node.parent is not None:
         node = node.parent
         yield node

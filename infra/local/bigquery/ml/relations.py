@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -34,7 +34,7 @@ class Relations:
         session.views.append(name)
         return name
 
-    def table(self, query: exp.Expression, session: Session, statements: Statements) -> pa.Table:
+    def table(self, query: exp.Expr, session: Session, statements: Statements) -> pa.Table:
         """All rows of a query."""
         sql, values = statements.translated(query.copy(), session)
         try:
@@ -42,7 +42,7 @@ class Relations:
         except duckdb.Error as error:
             raise domain_error(error, sql) from error
 
-    def stream(self, query: exp.Expression, session: Session, statements: Statements) -> pa.RecordBatchReader:
+    def stream(self, query: exp.Expr, session: Session, statements: Statements) -> pa.RecordBatchReader:
         """The rows of a query as they come, read in a session beside this one.
 
         Only for what is committed: the other session sees neither this transaction's changes nor its relations.
@@ -58,7 +58,7 @@ class Relations:
             raise domain_error(error, sql) from error
         schema = _annotate_with_duckdb_types(reader.schema.empty_table(), described).schema
 
-        def batches() -> Sequence[pa.RecordBatch]:
+        def batches() -> Iterator[pa.RecordBatch]:
             try:
                 for batch in reader:
                     session.job.raise_if_cancelled()
@@ -69,7 +69,7 @@ class Relations:
         return pa.RecordBatchReader.from_batches(schema, batches())
 
     def evaluate(
-        self, expressions: Sequence[exp.Expression], rows: pa.Table, session: Session, statements: Statements
+        self, expressions: Sequence[exp.Expr], rows: pa.Table, session: Session, statements: Statements
     ) -> pa.Table:
         """Expressions of BigQuery's SQL over the rows of a table, in their order."""
         name = self.register(rows, session)

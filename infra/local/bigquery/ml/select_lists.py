@@ -19,7 +19,7 @@ KEPT = "_ml_kept_"
 FINAL_CLAUSES = ("order", "limit", "offset", "distinct")
 
 
-def compute_all(tree: exp.Expression, session: Session, statements: Statements, relations: Relations) -> exp.Expression:
+def compute_all(tree: exp.Expr, session: Session, statements: Statements, relations: Relations) -> exp.Expr:
     """`tree` with every such SELECT replaced by one over its computed values, the innermost first.
 
     Raises:
@@ -28,7 +28,9 @@ def compute_all(tree: exp.Expression, session: Session, statements: Statements, 
     while has_calls(tree):
         selects = [s for s in tree.find_all(exp.Select) if any(has_calls(item) for item in s.expressions)]
         if not selects:
-            raise BigQueryError("invalidQuery", "ML preprocessing functions stand in a SELECT list only", location="query")
+            raise BigQueryError(
+                "invalidQuery", "ML preprocessing functions stand in a SELECT list only", location="query"
+            )
         innermost = next(s for s in selects if not any(other is not s and s in _above(other) for other in selects))
         computed = _compute(innermost, session, statements, relations)
         if innermost is tree:
@@ -38,7 +40,7 @@ def compute_all(tree: exp.Expression, session: Session, statements: Statements, 
     return tree
 
 
-def _above(node: exp.Expression) -> list[exp.Expression]:
+def _above(node: exp.Expr) -> list[exp.Expr]:
     found = []
     above = node.parent
     while above is not None:
@@ -52,12 +54,13 @@ def _compute(select: exp.Select, session: Session, statements: Statements, relat
     for item in projections:
         if item.is_star:
             raise BigQueryError(
-                "notImplemented", "SELECT * beside an ML preprocessing function is not carried out here; name the columns"
+                "notImplemented",
+                "SELECT * beside an ML preprocessing function is not carried out here; name the columns",
             )
     source = _with_ctes(select, select)
     for clause in FINAL_CLAUSES:
         source.set(clause, None)
-    plain = {}
+    plain: dict[str, exp.Expr] = {}
     for place, item in enumerate(projections):
         if has_calls(item):
             for column in list(item.find_all(exp.Column)):
@@ -67,7 +70,7 @@ def _compute(select: exp.Select, session: Session, statements: Statements, relat
     names = {sql: f"{KEPT}{number}" for number, sql in enumerate(plain)}
     source.set("expressions", [exp.alias_(expression, names[sql]) for sql, expression in plain.items()])
     rows = relations.table(source, session, statements)
-    final: list[exp.Expression] = []
+    final: list[exp.Expr] = []
     for place, item in enumerate(projections):
         if has_calls(item):
             for column in list(item.find_all(exp.Column)):

@@ -32,7 +32,7 @@ class TableFunctions:
         self._models = models
         self._relations = relations
 
-    def replace_all(self, tree: exp.Expression, session: Session, statements: Statements) -> exp.Expression:
+    def replace_all(self, tree: exp.Expr, session: Session, statements: Statements) -> exp.Expr:
         """`tree` with each call replaced by a relation of this thread's session; the innermost calls first.
 
         Raises:
@@ -52,11 +52,16 @@ class TableFunctions:
             relation = exp.Table(this=exp.to_identifier(name), alias=alias.copy() if alias else None)
             for key in ("joins", "pivots", "laterals", "sample"):
                 if place.args.get(key):
-                    relation.set(key, [item.copy() for item in place.args[key]] if isinstance(place.args[key], list) else place.args[key].copy())
+                    relation.set(
+                        key,
+                        [item.copy() for item in place.args[key]]
+                        if isinstance(place.args[key], list)
+                        else place.args[key].copy(),
+                    )
             place.replace(relation)
         return tree
 
-    def check(self, tree: exp.Expression, session: Session) -> None:
+    def check(self, tree: exp.Expr, session: Session) -> None:
         """Refuse a query that names a model or a function that does not exist, without reading anything."""
         refuse_unknown(tree)
         for model in tree.find_all(MlModel):
@@ -100,11 +105,19 @@ class TableFunctions:
     ) -> pa.Table:
         (rows,) = _exactly("TRANSFORM", tables, 1)
         if model is None or not transform.is_transformed(model):
-            raise BigQueryError("invalidQuery", "ML.TRANSFORM needs a model that was created with TRANSFORM", location="query")
+            raise BigQueryError(
+                "invalidQuery", "ML.TRANSFORM needs a model that was created with TRANSFORM", location="query"
+            )
         return transform.replay(model, rows, self._evaluator(session, statements), with_label=False)
 
     def _through_transform(
-        self, name: str, model: Model, rows: pa.Table, options: Mapping[str, Any], session: Session, statements: Statements
+        self,
+        name: str,
+        model: Model,
+        rows: pa.Table,
+        options: Mapping[str, Any],
+        session: Session,
+        statements: Statements,
     ) -> pa.Table:
         """The call over the transformed rows; where input columns come out again, they are the ones that went in."""
         judged = name in ("EVALUATE", "ROC_CURVE", "CONFUSION_MATRIX")
@@ -128,8 +141,8 @@ class _Arguments:
     """A call's arguments by what they are: the model, the input queries, and the options."""
 
     def __init__(self) -> None:
-        self.model: exp.Expression | None = None
-        self.queries: list[exp.Expression] = []
+        self.model: exp.Expr | None = None
+        self.queries: list[exp.Expr] = []
         self.options: dict[str, Any] = {}
 
     @classmethod
@@ -155,7 +168,7 @@ class _Arguments:
         return found
 
 
-def refuse_unknown(tree: exp.Expression) -> None:
+def refuse_unknown(tree: exp.Expr) -> None:
     """Name the ML table function that is not carried out here.
 
     Raises:
@@ -180,26 +193,28 @@ def _not_carried_out(function: str) -> BigQueryError:
 
 def _exactly(name: str, tables: list[pa.Table], wanted: int) -> list[pa.Table]:
     if len(tables) != wanted:
-        raise BigQueryError("invalidQuery", f"ML.{name} takes {wanted} input table(s), got {len(tables)}", location="query")
+        raise BigQueryError(
+            "invalidQuery", f"ML.{name} takes {wanted} input table(s), got {len(tables)}", location="query"
+        )
     return tables
 
 
-def _depth(node: exp.Expression) -> int:
+def _depth(node: exp.Expr) -> int:
     """How many calls are around this one; a call in a CTE goes before the query that may read it."""
     depth = 0
-    above: exp.Expression | None = node.parent
+    above: exp.Expr | None = node.parent
     while above is not None:
         depth += 1_000 if isinstance(above, (MlTableFunction, exp.CTE)) else 0
         above = above.parent
     return depth
 
 
-def _with_ctes(query: exp.Expression, node: exp.Expression) -> exp.Expression:
+def _with_ctes(query: exp.Expr, node: exp.Expr) -> exp.Expr:
     """The input query with the CTEs that are visible where the call stands."""
     query = query.copy()
     visible: dict[str, exp.CTE] = {}
     recursive = False
-    inside: exp.Expression | None = node
+    inside: exp.Expr | None = node
     while inside is not None:
         above = inside.parent
         clause = above.args.get("with_") if above is not None else None
@@ -218,7 +233,9 @@ def _with_ctes(query: exp.Expression, node: exp.Expression) -> exp.Expression:
         own = query.args.get("with_")
         ctes = [cte.copy() for name, cte in reversed(visible.items()) if name in needed]
         ordered = sorted(ctes, key=lambda cte: _place(cte, visible))
-        query.set("with_", exp.With(expressions=ordered + list(own.expressions if own else []), recursive=recursive or None))
+        query.set(
+            "with_", exp.With(expressions=ordered + list(own.expressions if own else []), recursive=recursive or None)
+        )
     return query
 
 
@@ -230,7 +247,7 @@ def _place(cte: exp.CTE, visible: Mapping[str, exp.CTE]) -> tuple[int, int]:
     return depth, original.parent.expressions.index(original) if original.parent else 0
 
 
-def _needed(query: exp.Expression, visible: Mapping[str, exp.CTE]) -> set[str]:
+def _needed(query: exp.Expr, visible: Mapping[str, exp.CTE]) -> set[str]:
     needed: set[str] = set()
     todo = [query]
     while todo:

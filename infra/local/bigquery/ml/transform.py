@@ -29,7 +29,9 @@ def clause_of(create: exp.Create) -> str | None:
     return None
 
 
-def freeze(clause: str, rows: pa.Table, evaluate: Evaluate, parameters: Mapping[str, Parameter]) -> tuple[pa.Table, dict[str, Any]]:
+def freeze(
+    clause: str, rows: pa.Table, evaluate: Evaluate, parameters: Mapping[str, Parameter]
+) -> tuple[pa.Table, dict[str, Any]]:
     """The transformed training rows, and what is to be kept in the model's extras.
 
     Raises:
@@ -55,7 +57,9 @@ def replay(model: Model, rows: pa.Table, evaluate: Evaluate, *, with_label: bool
         projections = [
             item
             for item in projections
-            if not (item.output_name.lower() in labels and {c.name.lower() for c in item.find_all(exp.Column)} - present)
+            if not (
+                item.output_name.lower() in labels and {c.name.lower() for c in item.find_all(exp.Column)} - present
+            )
         ]
     known, _ = compute(projections, rows, evaluate, {}, kept["learnt"])
     return evaluate(_spread(projections, rows), known)
@@ -66,19 +70,23 @@ def is_transformed(model: Model) -> bool:
     return EXTRA in model.extras
 
 
-def _projections(clause: str) -> list[exp.Expression]:
+def _projections(clause: str) -> list[exp.Expr]:
     query = parse(f"SELECT {clause}")
     for item in query.expressions:
         if not item.is_star and not item.output_name:
-            raise BigQueryError("invalidQuery", f"TRANSFORM: {item.sql(dialect=MlBigQuery)} needs an alias", location="query")
+            raise BigQueryError(
+                "invalidQuery", f"TRANSFORM: {item.sql(dialect=MlBigQuery)} needs an alias", location="query"
+            )
     return [item.copy() for item in query.expressions]
 
 
-def _spread(projections: list[exp.Expression], rows: pa.Table) -> list[exp.Expression]:
+def _spread(projections: list[exp.Expr], rows: pa.Table) -> list[exp.Expr]:
     """`*` stands for the columns of the query, not for the values of the calls that were put beside them."""
-    spread: list[exp.Expression] = []
+    spread: list[exp.Expr] = []
     for item in projections:
-        star = item if isinstance(item, exp.Star) else item.this if isinstance(item, exp.Column) and item.is_star else None
+        star = (
+            item if isinstance(item, exp.Star) else item.this if isinstance(item, exp.Column) and item.is_star else None
+        )
         if not isinstance(star, exp.Star):
             spread.append(item)
             continue
