@@ -114,6 +114,20 @@ class Ledger:
         key = JobKey(run_id, "check", f"sources-{self._templates.sha[:16]}")
         self._warehouse.run(self._render("write/sources"), key, parameters, rehearse=False)
 
+    def last_turn(self) -> int:
+        """The last turn that a run of the model is known to have had, 0 before the first."""
+        return int(self.read("last_turn")[0]["turn"])
+
+    def holder_of_turn(self, turn: int, run_id: str) -> str:
+        """The run that has a turn: `run_id`, if nobody has taken it before.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached; call again.
+        """
+        key = JobKey(f"{self._templates.model}-turn", "check", str(turn))
+        job = self._warehouse.run(self._render("write/turn"), key, {"run_id": run_id, "turn": turn}, rehearse=False)
+        return next(str(parameter.value) for parameter in job.query_parameters if parameter.name == "run_id")
+
     def templates_of(self, sql_sha: str) -> Templates:
         """The templates kept under a hash; those in force where the hash is theirs."""
         if sql_sha == self._templates.sha:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployment.stages.message import OWN_RUNS
 from deployment.stages.run import Outcome, Run
 from deployment.stages.tables import of_run
+from deployment.stages.turn import take_turn
 from etl.errors import StateError, StillRunning
 from etl.model_policy import Freshness
 from etl.warehouse import Null
@@ -70,46 +70,17 @@ def judge_freshness(
     )
 
 
-def run_before(
-    rows: Sequence[Mapping[str, Any]], run_id: str, *, now: dt.datetime, stale_hours: float
-) -> Mapping[str, Any] | None:
-    """The run of the same model that goes on and was there before this one; of two that start together one is first.
-
-    Args:
-        rows: Rows of `ledger.runs`, this run's among them.
-        run_id: This run.
-        now: The present instant.
-        stale_hours: A run that nothing was heard of for that long is given up.
-    """
-    mine = next((row["started_at"], row["run_id"]) for row in rows if row["run_id"] == run_id)
-    oldest = now - dt.timedelta(hours=stale_hours)
-    going = [
-        row
-        for row in rows
-        if row["state"] in {"RUNNING", "CANARY"}
-        and row["stage"] not in OWN_RUNS
-        and row["changed_at"] > oldest
-        and (row["started_at"], row["run_id"]) < mine
-    ]
-    return min(going, key=lambda row: (row["started_at"], row["run_id"]), default=None)
-
-
 def check(run: Run) -> Outcome:
     """Look for fresh data and sound data, if no other run of the model goes on.
 
     Raises:
         StillRunning: Another run goes on, and the policy is to wait for it.
     """
-    concurrency = run.policy.concurrency
-    other = run_before(
-        run.ledger.read("recent_runs"),
-        run.message.run_id,
-        now=dt.datetime.now(dt.UTC),
-        stale_hours=concurrency.stale_hours,
-    )
-    if other is not None:
+    turn = take_turn(run)
+    if turn.taken_by is not None:
+        other = turn.taken_by
         reason = f"run {other['run_id']} of this model is still at stage {other['stage']}; one run goes on at a time"
-        if concurrency.second_run == "wait":
+        if run.policy.concurrency.second_run == "wait":
             raise StillRunning(reason)
         return Outcome(f"{reason}. Ask again when it has ended: bqloop status", "SKIPPED", status="SKIPPED")
     tables = of_run(run)
@@ -131,7 +102,7 @@ def check(run: Run) -> Outcome:
         last_trained=last_trained,
         force=bool(run.message.options.get("force")),
     )
-    details: dict[str, Any] = {"freshness": found, "last_trained": last_trained}
+    details: dict[str, Any] = {"freshness": found, "last_trained": last_trained, "turn": turn.number}
     if not verdict.train:
         return Outcome(verdict.reason, "SKIPPED", details=details, status="SKIPPED")
     details["checks"] = findings = _violations(run)

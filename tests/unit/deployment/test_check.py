@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deployment.stages.check import judge_freshness, run_before
+from deployment.stages.check import judge_freshness
 from etl.model_policy import Freshness
 
 POLICY = Freshness(min_new_rows=10, min_new_labels=5, min_labels=20, min_positives=5, max_age_days=30)
@@ -61,37 +61,3 @@ def test_a_champion_past_its_age_is_trained_anew_with_the_little_there_is() -> N
 
 def test_counts_that_are_null_are_none() -> None:
     assert not judge(new_rows=None, new_labels=None)[0]
-
-
-def run_row(run_id: str, state: str, minutes_ago: float, *, stage: str = "train") -> dict[str, Any]:
-    at = NOW - dt.timedelta(minutes=minutes_ago)
-    return {"run_id": run_id, "state": state, "stage": stage, "started_at": at, "changed_at": at}
-
-
-def before(*rows: dict[str, Any]) -> str | None:
-    found = run_before([run_row("mine", "RUNNING", 1), *rows], "mine", now=NOW, stale_hours=24)
-    return found["run_id"] if found else None
-
-
-def test_a_run_that_goes_on_since_before_comes_first() -> None:
-    assert before(run_row("other", "RUNNING", 30)) == "other"
-    assert before(run_row("other", "CANARY", 30)) == "other"
-
-
-def test_runs_that_have_ended_or_came_later_are_no_hindrance() -> None:
-    assert before(run_row("done", "PROMOTED", 30), run_row("later", "RUNNING", 0.5)) is None
-
-
-def test_of_two_runs_that_start_in_the_same_instant_exactly_one_is_first() -> None:
-    rows = [run_row("a", "RUNNING", 1), run_row("b", "RUNNING", 1)]
-    first = {name: run_before(rows, name, now=NOW, stale_hours=24) for name in ("a", "b")}
-    assert first["a"] is None
-    assert first["b"] is rows[0]
-
-
-def test_a_run_that_nothing_was_heard_of_for_a_day_is_given_up() -> None:
-    assert before(run_row("lost", "RUNNING", 25 * 60)) is None
-
-
-def test_batch_scoring_does_not_stop_a_training() -> None:
-    assert before(run_row("scoring", "RUNNING", 30, stage="score")) is None
