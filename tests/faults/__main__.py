@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 from tests.faults import scenarios as all_scenarios
+from tests.faults.cloud_kills import killed_runs
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Lane, Result, carry_out, measure
 from tests.faults.world import World
+
+KILLS_PER_RUN = 4
 
 
 def main() -> int:
@@ -24,6 +27,7 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=3, help="models side by side")
     parser.add_argument("--kind", default="", help="only scenarios whose kind contains this")
     parser.add_argument("--scenario", action="append", default=[], help="one scenario, as a report names it")
+    parser.add_argument("--cloud-kills", type=int, default=24, help="how often the whole cloud is killed; 0 for never")
     parser.add_argument("--pubsub", default="", help="address of another Pub/Sub, such as Google's emulator")
     parser.add_argument("--keep", default="", help="keep the state in this folder")
     arguments = parser.parse_args()
@@ -37,6 +41,12 @@ def main() -> int:
         chosen = [Scenario.parse(text) for text in arguments.scenario] or drawn(lanes[0], arguments)
         print(f"{len(chosen)} disturbed runs, seed {arguments.seed}", flush=True)
         results = carry_out(lanes, chosen, _tell)
+    if arguments.cloud_kills and not (arguments.scenario or arguments.pubsub):
+        runs = -(-arguments.cloud_kills // KILLS_PER_RUN)
+        killed = killed_runs(folder / "killed", runs=runs, kills=KILLS_PER_RUN, seed=arguments.seed)
+        for result in killed:
+            _tell(result)
+        results += killed
     print(report(results))
     print(f"{time.monotonic() - began:.0f} s")
     return 0 if all(result.survived for result in results) else 1
@@ -49,7 +59,7 @@ def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:
         *all_scenarios.kills(lane.calls),
         *all_scenarios.errors(lane.calls, draw),
         *all_scenarios.deliveries(draw, rounds=3),
-        *all_scenarios.outages([stage for stage in lane.calls]),
+        *all_scenarios.outages(list(lane.calls)),
         *all_scenarios.starts(draw, rounds=5),
     ]
     chosen = [scenario for scenario in chosen if arguments.kind in scenario.kind]

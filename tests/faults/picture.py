@@ -24,7 +24,9 @@ from tests.faults.world import World
 _RUN = re.compile(r"\d{4}[-_]\d\d[-_]\d\d(?:[-_]\d+)*")
 _VERSION = re.compile(r"\b(version|champion) \d+")
 # Differs from run to run, and by how often a job was tried.
-_OWN = frozenset({"version", "previous_version", "undeployed", "last_trained", "job_id", "newest_row", "newest_label"})
+_OWN = frozenset(
+    {"version", "previous_version", "undeployed", "last_trained", "job_id", "newest_row", "newest_label", "turn"}
+)
 _JOB = re.compile(r"^bqloop_(?P<run>.+?)_(?P<stage>[a-z]+)_(?P<step>.+)_(?P<attempt>\d+)$")
 ENDED = frozenset({"SUCCEEDED", "SKIPPED"})
 
@@ -119,8 +121,10 @@ def _registry(world: World, model: str, run_id: str, picture: Picture) -> None:
         picture.facts[alias] = holders
     deployed = Endpoint(app.settings, model).deployed()
     picture.facts["traffic"] = {own.get(v, "of another run"): d.share for v, d in deployed.items()}
-    for version in deployed:
-        picture.counts[f"deployed {own.get(version, 'version of another run')}"] += 1
+    for suffix in ("", "smoke"):
+        for version in Endpoint(app.settings, model, suffix=suffix).deployed():
+            name = f"deployed {own.get(version, 'version of another run')} {suffix}".strip()
+            picture.counts[name] += 1
 
 
 def _differences(name: str, found: Any, wanted: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import queue
 import random
 import threading
@@ -69,6 +70,7 @@ class Lane:
         self._unacknowledged: set[str] = set()
         self._healed = threading.Event()
         self._moved = threading.Event()
+        self._ticking: set[str] = set()
         world.courier(model, self._handle)
         self.undisturbed: dict[str, Picture] = {}
         self.calls: dict[str, list[Mapping[str, Any]]] = {}
@@ -149,6 +151,10 @@ class Lane:
             if state == "FAILED" and self._may_fail() and result.replays < _REPLAYS:
                 self._healed.set()
                 self._replay(run_id, result)
+            elif state == "CANARY" and "rollout" not in self._ticking:
+                # As the scheduler does, every ten minutes.
+                self._ticking.add("rollout")
+                self.world.publish_raw("rollout", json.dumps({"model": self.model}).encode())
             elif state not in _GOING and state != "UNKNOWN":
                 return state
             # Asked again when a function has ended, not all the time: a poll is a query, and costs what a stage costs.
@@ -206,6 +212,7 @@ class Lane:
         try:
             return self._deliver(message)
         finally:
+            self._ticking.discard(message.function)
             self._moved.set()
 
     def _deliver(self, message: Message) -> bool:

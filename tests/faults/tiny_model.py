@@ -13,7 +13,12 @@ from etl.templates import Templates, read_sources
 FOLDER = Path(__file__).parent / "models" / "tiny"
 CANDIDATES = ("loose", "strict")
 # What every model needs and the tiny one has no wish to have of its own.
-_BORROWED = ("tables/inference_log.sql", "tables/inferences.sql")
+_BORROWED = (
+    "tables/inference_log.sql",
+    "tables/inferences.sql",
+    "monitor/smoke_pairs.sql",
+    "monitor/shadow.sql",
+)
 POINTS = 60
 
 

@@ -43,6 +43,12 @@ from tests.faults.calls import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 DEAD_LETTER = "dead-letter"
+# A challenger passes through two shares, each for no time at all.
+TINY_ENVIRONMENT = {
+    "BQLOOP_ROLLOUT__STEPS": "[20, 60, 100]",
+    "BQLOOP_ROLLOUT__HOLD_MINUTES": "0",
+    "BQLOOP_ROLLOUT__MINIMUM_REQUESTS": "0",
+}
 _PULL_SECONDS = 5.0
 
 
@@ -184,7 +190,7 @@ class World:
             stack.callback(lambda: (os.environ.clear(), os.environ.update(before)))
             endpoints = cloud.endpoints | ({"pubsub": self._pubsub} if self._pubsub else {})
             self.environment = client_environment(self.config["project"], endpoints, cloud.credentials.path)
-            self.environment |= {"BQLOOP_MODELS": json.dumps(self.models)}
+            self.environment |= TINY_ENVIRONMENT | {"BQLOOP_MODELS": json.dumps(self.models)}
             os.environ.update(self.environment)
             token = json.loads(cloud.credentials.path.read_text())["token_uri"]
             addresses = {"bigquery": endpoints["bigquery"], "vertex": endpoints["vertex"], "token": token}

@@ -13,5 +13,5 @@ SELECT
   COUNT(DISTINCT point_id) AS entity_groups,
   BIT_XOR(FARM_FINGERPRINT(CONCAT(CAST(point_id AS STRING), CAST(is_far AS STRING)))) AS rows_fingerprint,
   ROUND(AVG(-LN(GREATEST(IF(is_far, probability, 1 - probability), 1e-15))), 6) AS log_loss
-FROM {{ run_table.probabilities }}
+FROM {{ run_table.predictions }}
 GROUP BY name, split

@@ -1,7 +1,7 @@
 /*
   Probability of every model for every point of both held-out splits. One row per model, split and point.
 */
-CREATE OR REPLACE TABLE {{ run_table.probabilities }} AS
+CREATE OR REPLACE TABLE {{ run_table.predictions }} AS
 {% for model in scored %}
   {% for split, points in [('validation', model.validation), ('test', model.test)] %}
 SELECT
