@@ -61,12 +61,12 @@ scores AS (
 
 accumulated AS (
   SELECT
-    COUNTIF(origin = 'challenger') OVER everything AS challenger_pairs,
-    COUNTIF(origin = 'champion') OVER everything AS champion_pairs,
-    COUNTIF(origin = 'validation') OVER everything AS validation_pairs,
-    COUNTIF(origin = 'challenger') OVER up_to_here AS challenger_up_to_here,
-    COUNTIF(origin = 'champion') OVER up_to_here AS champion_up_to_here,
-    COUNTIF(origin = 'validation') OVER up_to_here AS validation_up_to_here
+    SUM(IF(origin = 'challenger', 1, 0)) OVER everything AS challenger_pairs,
+    SUM(IF(origin = 'champion', 1, 0)) OVER everything AS champion_pairs,
+    SUM(IF(origin = 'validation', 1, 0)) OVER everything AS validation_pairs,
+    SUM(IF(origin = 'challenger', 1, 0)) OVER up_to_here AS challenger_up_to_here,
+    SUM(IF(origin = 'champion', 1, 0)) OVER up_to_here AS champion_up_to_here,
+    SUM(IF(origin = 'validation', 1, 0)) OVER up_to_here AS validation_up_to_here
   FROM scores
   WINDOW
     everything AS (ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),

@@ -22,6 +22,8 @@ WITH answered AS (
     model = @model
     AND version = @version
     AND probability IS NOT NULL
+    -- A text that holds JSON has no members: without this, a log written so would look like disagreement.
+    AND STARTS_WITH(TO_JSON_STRING(features), '{')
     AND answered_at > @since
     AND answered_at <= @until
 ),

@@ -1,0 +1,142 @@
+"""Rollouts on the local BigQuery and Vertex AI: good ones arrive, bad ones go back by themselves, killed ones are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.api_core import exceptions as api
+from rollout_world import MODEL, RolloutWorld
+
+from deployment.rollback import roll_back
+from etl.errors import StateError, UnavailableError
+
+
+@pytest.fixture
+def world(tmp_path: Path, local_credentials: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RolloutWorld]:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(local_credentials))
+    with RolloutWorld.running(tmp_path) as made:
+        yield made
+
+
+def test_a_good_challenger_reaches_all_traffic_step_by_step(world: RolloutWorld) -> None:
+    champion, challenger = world.versions
+    world.start_canary(share=50)
+    assert world.tick() is None  # nobody has asked it anything yet
+    world.serve(60)
+    assert world.tick(minutes=1) is None  # not held long enough
+    event = world.tick()
+    assert event is not None
+    assert event.details["run_state"] == "PROMOTED"
+    assert "healthy at 50 %" in event.details["reason"]
+    assert world.shares == {challenger: 100}
+    assert world.aliases == {"champion": challenger, "default": challenger}
+    assert world.state == "PROMOTED"
+    assert world.history == [("promote", champion, 100), ("canary", challenger, 50), ("promote", challenger, 100)]
+    assert world.tick() is None  # nothing is on its way any more
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"invert_scores": True}, "away from the champion's"),
+        ({"error_share": 0.5}, "requests failed"),
+        ({"delay_seconds": 0.15}, "too slow"),
+    ],
+)
+def test_a_bad_challenger_goes_back_at_the_first_step_by_itself(
+    world: RolloutWorld, fault: dict[str, float], says: str
+) -> None:
+    champion, _ = world.versions
+    world.serve(20)
+    world.start_canary(share=50)
+    world.ail(**fault)
+    world.serve(60)
+    event = world.tick(minutes=1)
+    assert event is not None
+    assert says in event.details["reason"]
+    assert event.details["run_state"] == world.state == "ROLLED_BACK"
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    assert world.history[-1] == ("roll_back", champion, 100)
+    assert world.refused <= 0.5 * 60  # failed for its sake: no more than its share
+
+
+@pytest.mark.parametrize("begun", ["set_share", "promote"])
+def test_a_step_that_was_killed_is_finished_by_the_next_tick_as_it_was_decided(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch, begun: str
+) -> None:
+    _, challenger = world.versions
+    world.start_canary(share=50)
+    world.serve(60)
+    target = "deployment.registry.Registry.promote" if begun == "promote" else f"deployment.endpoint.Endpoint.{begun}"
+
+    def killed(*_: object, **__: object) -> None:
+        raise api.ServiceUnavailable("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, killed)
+        with pytest.raises(api.ServiceUnavailable):
+            world.tick()
+    assert world.state == "CANARY"
+    world.ail(invert_scores=True)
+    world.serve(60)  # the step was decided before, on what was known then
+    event = world.tick()
+    assert event is not None
+    assert event.details["run_state"] == "PROMOTED"
+    assert world.shares == {challenger: 100}
+    assert [action for action, _, _ in world.history] == ["promote", "canary", "promote"]
+
+
+def test_a_challenger_whose_champion_was_replaced_meanwhile_goes_back(world: RolloutWorld) -> None:
+    champion, challenger = world.versions
+    third = world._train(3)
+    world.start_canary(share=10)
+    world.endpoint.deploy(third, share=50)
+    world.app.registry.promote(MODEL, third, expected=champion)
+    event = world.tick()
+    assert event is not None
+    assert f"the champion is version {third} by now" in event.details["reason"]
+    assert world.shares[third] == 100
+    assert challenger not in world.shares
+    assert world.aliases["champion"] == third
+
+
+def test_rollback_while_a_rollout_runs_ends_it(world: RolloutWorld) -> None:
+    champion, challenger = world.versions
+    world.start_canary()
+    done = roll_back(world.app, MODEL, reason="looks odd")
+    assert (done.version, done.previous) == (champion, challenger)
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    assert world.state == "ROLLED_BACK"
+
+
+def test_rollback_brings_the_last_champion_back_and_may_be_killed_before_it_is_recorded(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, challenger = world.versions
+    world.start_canary(share=50)
+    world.serve(60)
+    world.tick()
+    assert world.aliases["champion"] == challenger
+
+    with monkeypatch.context() as patch:
+        patch.setattr("etl.ledger.Ledger.append", _unavailable)
+        with pytest.raises(UnavailableError):
+            roll_back(world.app, MODEL)
+    done = roll_back(world.app, MODEL)
+    assert (done.version, done.previous) == (champion, challenger)
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    assert world.history[-1] == ("roll_back", champion, 100)
+    with pytest.raises(StateError, match="there was no champion before version"):
+        roll_back(world.app, MODEL)
+    # A version by name may come back even so.
+    assert roll_back(world.app, MODEL, to=challenger).version == challenger
+    assert world.aliases["champion"] == challenger
+
+
+def _unavailable(*_: object, **__: object) -> None:
+    raise UnavailableError("killed")
