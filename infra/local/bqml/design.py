@@ -60,6 +60,19 @@ class Design:
             return self.dense[:, start:stop]
         return np.asarray(self.slots[:, start - p : stop - p].toarray())
 
+    def slot_scales(self) -> Floats:
+        """The root mean square of each slot's column (1 for an empty one)."""
+        if self.slots is None:
+            return np.empty(0)
+        squares = np.asarray(self.slots.multiply(self.slots).mean(axis=0)).ravel()
+        return np.sqrt(np.where(squares > 0, squares, 1.0))
+
+    def with_slots_divided(self, scales: Floats) -> Design:
+        """The same design, each slot's column divided by its scale."""
+        if self.slots is None:
+            return self
+        return Design(self.dense, (self.slots @ sparse.diags(1.0 / scales)).tocsr(), self.intercept)
+
     def gram(self, weights: Floats | None = None) -> Floats:
         """``Xᵀ diag(weights) X`` (width × width)."""
         p, width = self.dense.shape[1], self.width

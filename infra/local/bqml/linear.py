@@ -123,7 +123,7 @@ def train_linear(
     else:
         loss = _loss(target, classes, row_weights)
         pair = (evaluation[0], _loss(evaluation[1], classes, None)) if evaluation else None
-        weights = descend(design, loss, _descent(spec), progress, start=start, evaluation=pair)
+        weights = _descended(spec, design, loss, pair, start, progress)
         learner = LinearLearner(weights, design.intercept, strategy)
     if p_values:
         margins = design.dot(learner.weights)[:, 0]
@@ -132,6 +132,33 @@ def train_linear(
         else:
             learner.covariance, learner.freedom = linear_covariance(design, target - margins)
     return learner
+
+
+def _descended(
+    spec: ModelSpec,
+    design: Design,
+    loss: Loss,
+    evaluation: tuple[Design, Loss] | None,
+    start: Floats | None,
+    progress: Progress,
+) -> Floats:
+    """Descend with every column at unit root mean square: numbers are standardised, category slots divided by theirs.
+
+    (A recorded classification of the service comes out exactly so, and not with slots of 0 and 1.)
+    """
+    scales = design.slot_scales()
+    stretch = np.ones((design.width, 1))
+    stretch[design.dense.shape[1] : design.width - design.intercept, 0] = scales
+    scaled = (evaluation[0].with_slots_divided(scales), evaluation[1]) if evaluation else None
+    weights = descend(
+        design.with_slots_divided(scales),
+        loss,
+        _descent(spec),
+        progress,
+        start=None if start is None else start * stretch,
+        evaluation=scaled,
+    )
+    return np.asarray(weights / stretch)
 
 
 def _strategy(spec: ModelSpec, design: Design) -> str:

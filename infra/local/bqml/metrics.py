@@ -1,6 +1,7 @@
 """The metrics of ML.EVALUATE, computed as the service does.
 
-Classification: precision, recall and F1 of the positive class (two classes) or macro-averaged (more). Regression: the
+Classification: precision, recall and F1 of the positive class (two classes) or macro-averaged (more). The log loss of
+more than two classes is macro-averaged too: the mean over classes of each class's mean. Regression: the
 median absolute error is the lower median; a logarithm of a non-positive value makes MSLE NaN.
 """
 
@@ -77,13 +78,18 @@ def classification_metrics(actual: Codes, probabilities: Floats, threshold: floa
         precision = float(np.mean(_ratio(hits, predicted)[present]))
         recall = float(np.mean(_ratio(hits, expected)[present]))
         f1 = float(np.mean(_ratio(2.0 * hits, predicted + expected)[present]))
-    chosen = np.clip(probabilities[np.arange(len(actual)), actual], TINY, 1.0)
+    surprise = -np.log(np.clip(probabilities[np.arange(len(actual)), actual], TINY, 1.0))
+    if classes == 2:
+        log_loss = float(np.mean(surprise))
+    else:
+        by_class = np.bincount(actual, weights=surprise, minlength=classes)
+        log_loss = float(np.mean((by_class / np.maximum(expected, 1))[expected > 0]))
     return {
         "precision": float(precision),
         "recall": float(recall),
         "accuracy": float(hits.sum() / len(actual)),
         "f1_score": float(f1),
-        "log_loss": float(-np.mean(np.log(chosen))),
+        "log_loss": log_loss,
         "roc_auc": _roc_auc(actual, probabilities),
     }
 

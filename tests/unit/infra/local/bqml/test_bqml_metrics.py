@@ -59,6 +59,13 @@ def test_more_classes_are_averaged_with_equal_weight():
     assert found["precision"] == pytest.approx((1 + 2 / 3 + 0) / 3)
 
 
+def test_the_log_loss_of_more_classes_is_the_mean_of_each_class_s_mean():
+    chances = np.array([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1], [0.2, 0.2, 0.6]])
+    found = classification_metrics(np.array([0, 0, 2]), chances)
+    of_class_0, of_class_2 = -(np.log(0.5) + np.log(0.8)) / 2, -np.log(0.6)
+    assert found["log_loss"] == pytest.approx((of_class_0 + of_class_2) / 2)
+
+
 def test_tied_scores_count_half():
     assert area_under_roc(np.array([True, False]), np.array([0.5, 0.5])) == 0.5
 
