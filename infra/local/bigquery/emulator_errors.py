@@ -36,7 +36,7 @@ def domain_error(error: Exception, sql: str | None = None) -> DomainError:
     if marked:
         return BigQueryError(marked["reason"], marked["message"], location="query")
     if isinstance(error, DomainError):
-        return cast("DomainError", translate_runtime_error(error, duckdb_sql=sql))
+        return translate_runtime_error(error, duckdb_sql=sql)
     if isinstance(error, duckdb.InterruptException):
         return BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -45,4 +45,4 @@ def domain_error(error: Exception, sql: str | None = None) -> DomainError:
         )
     if isinstance(error, duckdb.IOException):
         return BigQueryError("internalError", f"The local warehouse cannot be read or written: {error}")
-    return cast("DomainError", translate_runtime_error(error, duckdb_sql=sql))
+    return translate_runtime_error(error, duckdb_sql=sql)
