@@ -104,8 +104,12 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
         if meta.view_query:
             resource["view"] = {"query": meta.view_query, "useLegacySql": False}
             return resource
-        size = str(costs.table_bytes(key))
-        rows = engine.rows(f"SELECT count(*) FROM {quoted_table_ref(*key)}")[0][0]
+        try:
+            size = str(costs.table_bytes(key))
+            rows = engine.rows(f"SELECT count(*) FROM {quoted_table_ref(*key)}")[0][0]
+        except duckdb.CatalogException as error:
+            # The job that makes the table has told the catalog, but its transaction is not through.
+            raise resource_not_found(ResourceRef("table", *key)) from error
         resource |= {
             "numRows": str(rows),
             "numBytes": size,
