@@ -6,6 +6,7 @@ its Unix time (numeric) and calendar parts (categories). What an input then beco
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -129,10 +130,16 @@ def _shown(arrow_type: pa.DataType) -> str:
 
 
 def as_text(values: Any) -> Any:
-    """Categories as BigQuery prints them: ``true``, ``2024-01-31``, ``2024-01-31T10:00:00``, bytes as text."""
+    """Categories as BigQuery prints them: ``true``, ``2024-01-31``, ``2024-01-31T10:00:00``, bytes in base64."""
     arrow_type = values.type
     if pa.types.is_string(arrow_type):
         return values
     if pa.types.is_timestamp(arrow_type):
-        return pc.strftime(values.cast(pa.timestamp("us", arrow_type.tz)), format="%Y-%m-%dT%H:%M:%S")
+        text = pc.strftime(values.cast(pa.timestamp("us", arrow_type.tz)), format="%Y-%m-%dT%H:%M:%S")
+        return pc.replace_substring_regex(text, r"\.0+$", "")
+    if pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type):
+        encoded = pc.dictionary_encode(values)
+        encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+        printed = [base64.b64encode(value).decode("ascii") for value in encoded.dictionary.to_pylist()]
+        return pa.array(printed, pa.string()).take(encoded.indices)
     return pc.cast(values, pa.string())

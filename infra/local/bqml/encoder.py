@@ -6,6 +6,7 @@ is frozen here, is JSON-able, and is applied unchanged to whatever is predicted 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,9 +75,11 @@ class Encoder:
 
     def inputs(self, data: pa.Table | pa.RecordBatch, rows: pa.Array | None = None) -> list[Input]:
         """The inputs of data with the same features. Raises BqmlError on a missing column or another type."""
-        names = set(data.schema.names)
+        names = Counter(data.schema.names)
         for feature in self.features:
-            if feature not in names:
+            if names[feature] > 1:
+                raise BqmlError(f"Duplicate column name {feature!r} in the input data.")
+            if not names[feature]:
                 raise BqmlError(f"Column {feature!r} is a feature of the model and is not in the input data.")
         found = inputs_of(data, self.features, rows)
         if len(found) != len(self.encodings) or any(

@@ -96,6 +96,12 @@ def test_a_missing_or_mistyped_column_is_refused_by_name(request, table, name, c
     assert caught.value.reason == "invalidQuery"
 
 
+def test_a_feature_that_comes_twice_is_refused(logistic, table):
+    twice = pa.Table.from_arrays([*table.columns, table["shop"]], names=[*table.schema.names, "SHOP"])
+    with pytest.raises(BqmlError, match="Duplicate column name 'shop'"):
+        call("PREDICT", logistic, twice, {})
+
+
 def test_unknown_settings_are_refused(logistic, table):
     with pytest.raises(BqmlError, match="'treshold'"):
         call("PREDICT", logistic, table, {"treshold": 0.4})

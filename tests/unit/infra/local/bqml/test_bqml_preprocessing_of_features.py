@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import numpy as np
@@ -78,6 +78,18 @@ def test_dates_and_bools_are_categories():
     fitted, _ = encoder(d=pa.array([date(2024, 1, 31)] * 2), b=pa.array([True, False]))
     assert fitted.encodings[0].categories == ["2024-01-31"]
     assert sorted(fitted.encodings[1].categories) == ["false", "true"]
+
+
+def test_categories_are_printed_as_the_service_prints_them():
+    fitted, _ = encoder(
+        when=pa.array(["2024-01-31 10:00:00", "2024-01-31 10:00:00.25"]).cast(pa.timestamp("us")),  # a DATETIME
+        at=pa.array([time(9, 5), time(9, 5)]),
+        raw=pa.array([b"\xff\x00", b"a"]),
+    )
+    found = {e.name: sorted(e.categories) for e in fitted.encodings}
+    assert found["when"] == ["2024-01-31T10:00:00", "2024-01-31T10:00:00.250000"]
+    assert found["at"][0].startswith("09:05:00")
+    assert found["raw"] == ["/wA=", "YQ=="]  # base64
 
 
 def test_a_struct_is_spread_into_its_fields():
