@@ -30,7 +30,7 @@ class CandidateIndex(Protocol):
         """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
 
     def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
-        """The pairs that were compared before and stand beside these: same deal, other deal of the same source."""
+        """The pairs that were compared before and share a deal with one of these."""
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
         """The latest version of each known deal; the unknown ones are left out."""
@@ -58,7 +58,7 @@ class MemoryIndex:
         self._writing = threading.Lock()
         self._local = threading.local()
         self._deals: dict[Key, Row] = {}
-        self._rivals: dict[tuple[Key, str], set[Pair]] = defaultdict(set)
+        self._rivals: dict[Key, set[Pair]] = defaultdict(set)
         # Composed once: reading and translating the templates takes longer than running them.
         self._kept = {t: program.compose(t, {self._raw: "SELECT * FROM arriving"}) for t in self._policy.indexed}
         self._meeting = self._meeting_sql()
@@ -83,10 +83,10 @@ class MemoryIndex:
         return self._pairs(connection, self._meeting, self._names | self._names_of(connection))
 
     def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
-        """The pairs that were compared before and stand beside these: same deal, other deal of the same source."""
+        """The pairs that were compared before and share a deal with one of these."""
         found: set[Pair] = set()
-        for left, right in pairs:
-            found |= self._rivals.get((left, right[0]), set()) | self._rivals.get((right, left[0]), set())
+        for key in {key for pair in pairs for key in pair}:
+            found |= self._rivals.get(key, set())
         return found
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
@@ -147,6 +147,5 @@ class MemoryIndex:
     def _remember(self, deals: Iterable[Row], pairs: Iterable[Pair]) -> None:
         self._deals |= {(deal["source"], deal["deal_id"]): deal for deal in deals}
         for pair in pairs:
-            left, right = pair
-            self._rivals[left, right[0]].add(pair)
-            self._rivals[right, left[0]].add(pair)
+            for key in pair:
+                self._rivals[key].add(pair)

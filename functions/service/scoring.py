@@ -15,8 +15,7 @@ from functions.service.feature_program import PAIR_COLUMNS, Pair
 from functions.service.inference_log import InferenceLog
 from functions.service.known_deals import Key, KnownDeals
 from functions.service.payloads import DealIn, DealRef, Scored
-from functions.service.policy import ServingPolicy
-from functions.service.problems import Fault, Problem, of_fields
+from functions.service.problems import Fault, of_fields
 
 Rows = Mapping[Key, Mapping[str, Any]]
 
@@ -65,14 +64,12 @@ class Scorer:
         model: The model.
         asker: Asks its endpoint.
         log: Keeps every prediction.
-        serving: Its section of the policy.
     """
 
-    def __init__(self, model: str, asker: Asker, log: InferenceLog, serving: ServingPolicy) -> None:
+    def __init__(self, model: str, asker: Asker, log: InferenceLog) -> None:
         self._model = model
         self._asker = asker
         self._log = log
-        self._serving = serving
 
     def predict(
         self,
@@ -97,13 +94,10 @@ class Scorer:
             candidates: How many candidates there were, where candidates were looked for.
 
         Raises:
-            Problem: There are too many pairs.
             BqloopError: No version is deployed, or the endpoint or the log cannot be reached.
         """
         wanted = set(pairs)
         compared = [*pairs, *(set(rivals) - wanted)]
-        if len(compared) > self._serving.max_pairs:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"more than {self._serving.max_pairs} pairs to compare")
 
         def compute(version: Any) -> list[dict[str, Any]]:
             rows = version.program.compute(list(deals.values()), compared)

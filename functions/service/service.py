@@ -42,7 +42,7 @@ class Service:
         self.policy = serving_policy_of(app, model)
         endpoint = Endpoint(app.settings, model)
         self.versions = Versions(app, model, endpoint)
-        self._scorer = Scorer(model, Asker(self.versions, endpoint.predict), InferenceLog(app.settings), self.policy)
+        self._scorer = Scorer(model, Asker(self.versions, endpoint.predict), InferenceLog(app.settings))
         self._keeper = IndexKeeper(app, model, self.policy)
         self._feedback = FeedbackKeeper(app, model, self.policy.feedback)
 
@@ -169,8 +169,8 @@ class Service:
 
 
 def _rivals(index: CandidateIndex, pairs: Iterable[Pair], candidates: Iterable[Pair]) -> set[Pair]:
-    """The pairs that stand beside the asked ones: compared before, or candidates of a new deal that is asked about."""
+    """The pairs that share a deal with an asked one: compared before, or candidates of a new deal that is asked about."""
     asked = set(pairs)
-    beside = {(left, right[0]) for left, right in asked} | {(right, left[0]) for left, right in asked}
-    new = {p for p in candidates if (p[0], p[1][0]) in beside or (p[1], p[0][0]) in beside}
+    involved = {key for pair in asked for key in pair}
+    new = {pair for pair in candidates if not involved.isdisjoint(pair)}
     return (index.rivals(asked) | new) - asked
