@@ -40,7 +40,8 @@ _BUSY_DAYS = {1: (0, 1), 3: (1, 7)}
 _EVENING = dt.time(18)
 _PAIRS_ASKED = 20
 _LOG_PATIENCE_SECONDS = 60.0
-_METRICS = ("precision", "recall", "f1_score", "average_precision")
+# What the evaluation measures, as the table heads it.
+_METRICS = {"precision": "precision", "recall": "recall", "f1_score": "F1", "average_precision": "avg. prec."}
 
 
 @dataclass
@@ -71,8 +72,8 @@ class Day:
 
 
 def demo(
-    deals_per_day: Annotated[int, typer.Option(help="Generated deals a day.", min=200)] = 1500,
-    labels: Annotated[int, typer.Option(help="Labels of day 1; day 3 brings seven times as many.", min=200)] = 300,
+    deals_per_day: Annotated[int, typer.Option(help="Generated deals a day.", min=200)] = 2000,
+    labels: Annotated[int, typer.Option(help="Labels of day 1; day 3 brings seven times as many.", min=200)] = 400,
     seed: Annotated[int, typer.Option(help="Another seed, other deals.")] = 7,
     keep: Annotated[Path | None, typer.Option(help="Keep the local cloud's state in this folder.")] = None,
 ) -> None:
@@ -184,6 +185,11 @@ def _wait_for_log(app: Application, expected: int) -> int:
     return logged
 
 
+def _goes_without_saying(reason: str) -> bool:
+    """Rules that were met by the way: the review of a run shows them all."""
+    return "or above the floor" in reason or "within the tolerated loss" in reason
+
+
 def _say(text: str) -> None:
     OPTIONS.console.print(text, markup=False, highlight=False)
 
@@ -195,15 +201,15 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
     for day in days:
         came = f"{day.deals:,} deals\n{day.labels:,} labels" if day.deals else "nothing"
         reasons = day.decision.get("reasons") or [str(day.run.get("reason") or "")]
+        reasons = [reason for reason in reasons if not _goes_without_saying(reason)]
         told = "\n".join(reason.replace("[", "\\[") for reason in reasons)
         story.add_row(str(day.number), came, day.run.get("state", "?"), f"{day.seconds:.0f} s", told)
     out.print(story)
     for day in days:
         if not day.metrics:
             continue
-        table = Table(
-            "model", "threshold", *_METRICS, "verdict", title=f"Day {day.number}: all on the same validation rows"
-        )
+        title = f"Day {day.number}: all on the same {day.metrics[0]['row_count']} validation rows"
+        table = Table("model", "threshold", *_METRICS.values(), "verdict", title=title, title_justify="left")
         for row in sorted(day.metrics, key=lambda r: r["name"] != "champion"):
             winner = row["name"] == day.decision.get("winner")
             verdict = day.decision.get("verdict", "") if winner else ""
@@ -212,12 +218,13 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
         out.print(table)
     out.print(f"{sum(day.answers for day in days)} predictions asked, {logged} rows in inference_log.", highlight=False)
     next_steps = [
-        "Your own data:   bqloop import deals FILE --source NAME && bqloop import labels FILE && bqloop retrain --wait",
-        "Why it decided:  bqloop status",
-        "What BigQuery gets:  bqloop sql list, bqloop sql render FILE",
-        "Keep it running: bqloop up",
+        "source .venv/bin/activate         have the command at hand",
+        "bqloop import deals --help        your own data, then: import labels, retrain --wait, evaluate",
+        "bqloop up                         keep a local cloud running; any other command uses it",
+        "bqloop sql list                   what there is in SQL; sql render FILE shows what BigQuery gets",
+        "bqloop doctor                     what is missing here, and how to mend it",
     ]
     if keep is not None:
-        next_steps.insert(0, f"Look into this demo: BQLOOP_STATE={keep} bqloop status")
+        next_steps.insert(1, f"BQLOOP_STATE={keep} bqloop status    look into this demo; also history, cost, review")
     out.print(Panel("\n".join(next_steps), title="Try next", title_align="left", expand=False))
     out.print(f"Three days in {seconds:.0f} s.", highlight=False)
