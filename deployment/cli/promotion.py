@@ -1,8 +1,9 @@
-"""Commands about who serves: `approve`, `reject`, `rollback`."""
+"""Commands about who serves: `review`, `approve`, `reject`, `rollback`."""
 
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from deployment.approval import held_run
 from deployment.approval import reject as reject_run
 from deployment.cli.session import OPTIONS, application, model_of, print_json
 from deployment.cli.waiting import wait_for_run
+from deployment.review import gather_review, review_data, review_page, review_tables
 from deployment.rollback import roll_back
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Run
@@ -20,6 +22,27 @@ from deployment.stages.run import Run
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 HeldRun = Annotated[str, typer.Argument(metavar="[RUN]", help="The run; default: the newest that is held.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the ledger.")]
+
+
+def review(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="The run; default: the newest that was evaluated.")] = "",
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page to this file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what speaks for and against a run's candidates, beside the champion.
+
+    Example: bqloop review --html review.html
+    """
+    with application() as app:
+        found = gather_review(app, model_of(app.settings), run)
+    if html is not None:
+        html.write_text(review_page(found), encoding="utf-8")
+        OPTIONS.errors.print(f"Wrote {html}: open it in a browser.")
+    if as_json:
+        print_json(review_data(found))
+    elif html is None:
+        for part in review_tables(found):
+            OPTIONS.console.print(part)
 
 
 def approve(run: HeldRun = "", reason: Why = "looked at the review", as_json: AsJson = False) -> None:
