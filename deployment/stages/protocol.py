@@ -61,7 +61,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
         _announce(message, ended, publisher)
         told.info("stage had ended before; its successor was announced again", status=ended.status)
         return ended
-    if any(e.stage == message.stage and e.status == "FAILED" and e.attempt >= message.attempt for e in run.events):
+    if _failed(message, run.events):
         told.info("stage had failed before; replay it with: bqloop runs replay " + message.run_id)
         return None
     started = time.monotonic()
@@ -100,6 +100,14 @@ def record_failure(run: Run, reason: str) -> Event:
     return event
 
 
+def give_up(run: Run, reason: str) -> Event | None:
+    """Record that a message was given up: its stage has failed, unless it ended before or the run was cancelled."""
+    message, events = run.message, run.events
+    if _ended(message, events) or _failed(message, events) or any(e.status == "CANCELLED" for e in events):
+        return None
+    return record_failure(run, reason)
+
+
 def cancel_run(run: Run, reason: str) -> list[str]:
     """End a run for good: no stage of it does anything any more, and its jobs are cancelled.
 
@@ -122,7 +130,7 @@ def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = 
         StateError: The run has ended, or was cancelled.
     """
     last = events[-1]
-    if last.status == "CANCELLED":
+    if any(e.status == "CANCELLED" for e in events):
         raise StateError(f"{last.run_id} was cancelled; ask for a new run with: bqloop retrain")
     stage = from_stage or last.stage
     ended = last.status in {"SUCCEEDED", "SKIPPED"}
@@ -160,6 +168,11 @@ def _ended(message: StageMessage, events: Sequence[Event]) -> Event | None:
     """The event that ended the message's stage well, if there is one."""
     found = [e for e in events if e.stage == message.stage and e.status in {"SUCCEEDED", "SKIPPED"}]
     return found[-1] if found else None
+
+
+def _failed(message: StageMessage, events: Sequence[Event]) -> bool:
+    """Whether this try of the message's stage, or a later one, has failed for good."""
+    return any(e.stage == message.stage and e.status == "FAILED" and e.attempt >= message.attempt for e in events)
 
 
 def _announce(message: StageMessage, event: Event, publisher: Publisher) -> None:

@@ -25,12 +25,12 @@ WITH ordered AS (
 ranked AS (
   SELECT
     *,
-    -- A stage that was at work when its run was cancelled may still end; that brings the run back to life no more.
+    -- A stage that was at work when its run was cancelled may still end or fail; that changes the run no more.
     -- Of events recorded in the same instant the one that ends a stage is the later.
     ROW_NUMBER() OVER (
       PARTITION BY run_id
       ORDER BY
-        IF(is_cancelled AND COALESCE(state, 'RUNNING') IN ('RUNNING', 'CANARY'), 1, 0),
+        IF(is_cancelled AND COALESCE(state, 'RUNNING') IN ('RUNNING', 'CANARY', 'FAILED'), 1, 0),
         recorded_at DESC,
         IF(status = 'STARTED', 1, 0),
         event_id DESC
