@@ -58,6 +58,7 @@ def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:
     chosen = [
         *all_scenarios.kills(lane.calls),
         *all_scenarios.errors(lane.calls, draw),
+        *all_scenarios.failing_candidates(lane.calls),
         *all_scenarios.deliveries(draw, rounds=3),
         *all_scenarios.outages(list(lane.calls)),
         *all_scenarios.starts(draw, rounds=5),
