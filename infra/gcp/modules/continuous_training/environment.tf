@@ -1,0 +1,54 @@
+# What the environment file says, in the shapes that the resources loop over. No name and no figure of an environment
+# stands anywhere else in this module.
+locals {
+  repository = "${path.module}/../../../.."
+  file       = yamldecode(file("${local.repository}/infra/environments/${var.environment}.yaml"))
+  project    = coalesce(var.project, local.file.project)
+  # The bucket is named after the project, because bucket names are unique in the world.
+  bucket         = replace(local.file.bucket, local.file.project, local.project)
+  ledger_dataset = "${local.file.dataset}_ledger"
+  datasets       = toset([local.file.dataset, local.ledger_dataset])
+
+  stages   = { for name, f in local.file.functions : name => f if f.trigger == "pubsub" }
+  services = { for name, f in local.file.functions : name => f if f.trigger == "http" }
+  topics = toset(concat(
+    [for f in local.stages : f.topic],
+    [for s in local.file.schedules : s.topic],
+    [local.file.delivery.dead_letter_topic, local.file.inference_log.topic],
+  ))
+
+  # A scheduled job publishes one message a model.
+  scheduled = merge([
+    for name, schedule in local.file.schedules : {
+      for model in local.file.models : "${name}-${replace(model, "_", "-")}" => merge(schedule, { model = model })
+    }
+  ]...)
+
+  # One account a stage: <pipeline>-<stage>. Service and delivery have their own.
+  accounts = merge(
+    { for name in keys(local.stages) : name => "${local.file.service_accounts.pipeline}-${name}" },
+    { for name in keys(local.services) : name => local.file.service_accounts[name] },
+    { delivery = local.file.service_accounts.scheduler },
+  )
+
+  # Every BQLOOP_ variable that a function reads; the rest comes from the environment file inside the archive.
+  variables = {
+    BQLOOP_ENV     = var.environment
+    BQLOOP_PROJECT = local.project
+    BQLOOP_BUCKET  = local.bucket
+    BQLOOP_GIT_SHA = var.git_sha
+  }
+
+  # Tables that a grant or a subscription names must be there when those are made. They come from the DDL that Python runs.
+  early_tables = merge([
+    for model in local.file.models : {
+      for table in concat([local.file.inference_log.table], sort(local.service_writes)) : "${model}_${table}" => replace(
+        file("${local.repository}/sql/${model}/tables/${table}.sql"),
+        "{{ table.${table} }}",
+        "`${local.project}.${local.file.dataset}.${table}`",
+      )
+    }
+  ]...)
+
+  labels = { application = "bqloop", environment = var.environment }
+}

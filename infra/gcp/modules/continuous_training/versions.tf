@@ -1,0 +1,10 @@
+# The provider line is the one whose schema tests/unit/infra/gcp/provider_schema.json holds this module against.
+terraform {
+  required_version = ">= 1.6.0, < 2.0.0"
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 6.50"
+    }
+  }
+}
