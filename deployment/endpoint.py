@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import field_mask_pb2, json_format, struct_pb2
 
 from deployment.vertex import TIMEOUT, Vertex, patience
-from etl.errors import StateError, StillRunning
+from etl.errors import StateError, StillRunning, UnavailableError
 from etl.settings import Settings
 from etl.warehouse import Deadline
 
@@ -96,7 +97,8 @@ class Endpoint:
         there = self.deployed()
         if version not in there:
             self._start_deploy(version, there, share, deadline)
-        self.set_share(version, share)
+        with self.unless_taken_away(version):
+            self.set_share(version, share)
 
     def set_share(self, version: str, share: int) -> None:
         """Give a deployed version that share of the traffic; the others share the rest as before.
@@ -117,6 +119,22 @@ class Endpoint:
         mask = field_mask_pb2.FieldMask(paths=["traffic_split"])
         with self._vertex.errors_of(f"giving version {version} {share} % of the traffic of {self.display_name}"):
             self._vertex.endpoints.update_endpoint(endpoint=message, update_mask=mask, **patience())
+
+    @contextmanager
+    def unless_taken_away(self, version: str) -> Iterator[None]:
+        """What is refused because another call has taken the version off the endpoint meanwhile may be tried again.
+
+        Raises:
+            UnavailableError: In place of a refusal, where the version is no longer there.
+        """
+        try:
+            yield
+        except StateError as error:
+            if version in self.deployed():
+                raise
+            raise UnavailableError(
+                f"version {version} was taken off endpoint {self.display_name} by another call meanwhile"
+            ) from error
 
     def undeploy_idle(self, *, keep: Sequence[str] = (), deadline: Deadline | None = None) -> list[str]:
         """Take away the versions that have no traffic, except those to keep.

@@ -48,7 +48,8 @@ def smoke_test(
         raise StateError(f"there is no scored validation pair to try version {version} with")
     endpoint.deploy(version, share=100, deadline=deadline)
     try:
-        answer = endpoint.predict([json.loads(pair["instance"]) for pair in pairs])
+        with endpoint.unless_taken_away(version):
+            answer = endpoint.predict([json.loads(pair["instance"]) for pair in pairs])
         if answer.version_id != version:
             raise StateError(f"version {answer.version_id} answered the smoke test of version {version}")
         said = [probability_of(row, label, positive) for row in answer.predictions]
