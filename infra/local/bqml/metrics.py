@@ -18,6 +18,8 @@ Codes = npt.NDArray[np.int64]
 TINY = 1e-15
 """Probabilities are kept this far from 0 and 1 in the log loss, as float rounding would make it infinite."""
 
+GRID = 20_000
+
 REGRESSION = (
     "mean_absolute_error",
     "mean_squared_error",
@@ -130,20 +132,28 @@ class ScoreTable:
     positives: Codes
     negatives: Codes
 
-    LIMIT = 20_001
-
     @classmethod
     def of(cls, positive: npt.NDArray[np.bool_], score: Floats) -> ScoreTable:
-        """Exact up to 20,001 different scores; beyond that, scores are rounded to a ten-thousandth and a half."""
+        """Exact: an entry for each different score."""
         distinct, inverse = np.unique(score, return_inverse=True)
-        if len(distinct) > cls.LIMIT:
-            distinct, inverse = np.unique(np.round(score * 20_000.0) / 20_000.0, return_inverse=True)
         size = len(distinct)
         return cls(
             distinct,
             np.bincount(inverse[positive], minlength=size),
             np.bincount(inverse[~positive], minlength=size),
         )
+
+    def compact(self) -> ScoreTable:
+        """Small enough to keep with a model: of many scores, the multiples of 1/20,000 below them.
+
+        Counts at thresholds that are such multiples stay exact.
+        """
+        if len(self.scores) <= GRID:
+            return self
+        cells, inverse = np.unique(np.floor(self.scores * GRID), return_inverse=True)
+        positives = np.bincount(inverse, weights=self.positives, minlength=len(cells))
+        negatives = np.bincount(inverse, weights=self.negatives, minlength=len(cells))
+        return ScoreTable(cells / GRID, positives.astype(np.int64), negatives.astype(np.int64))
 
     def curve(self, thresholds: Floats) -> dict[str, npt.NDArray[np.generic]]:
         """The columns of ML.ROC_CURVE: at each threshold, rows that score at least it are called positive."""

@@ -68,7 +68,10 @@ class Problem:
             margins = encoded.dot(learner.weights)
         else:
             raise TypeError(f"{type(learner).__name__} has no label to be evaluated by")
-        return evaluate_supervised(margins, self._of(self.target, rows), self.classes)
+        found = evaluate_supervised(margins, self._of(self.target, rows), self.classes)
+        if found.scores is not None:
+            found.scores = found.scores.compact()
+        return found
 
     def _linear(self, spec: ModelSpec, progress: Progress, previous: Fit | None) -> LinearLearner:
         intercept = bool(spec.value("fit_intercept"))

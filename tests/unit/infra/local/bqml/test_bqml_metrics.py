@@ -87,6 +87,17 @@ def test_a_curve_counts_rows_that_score_at_least_the_threshold():
     assert curve["recall"].tolist() == [0.5, 1.0, 1.0]
 
 
+def test_a_compact_table_is_exact_on_its_grid():
+    scores = np.random.default_rng(0).uniform(size=60_000)
+    positive = scores > 0.3
+    whole = ScoreTable.of(positive, scores)
+    small = whole.compact()
+    thresholds = np.arange(0, 20_001, 500) / 20_000
+    assert len(small.scores) <= 20_000 < len(whole.scores)
+    for name, values in whole.curve(thresholds).items():
+        assert small.curve(thresholds)[name].tolist() == values.tolist()
+
+
 def test_the_default_thresholds_are_at_most_101_falling_quantiles():
     scores = np.random.default_rng(0).uniform(size=5_000)
     thresholds = ScoreTable.of(scores > 0.5, scores).default_thresholds()
