@@ -21,7 +21,5 @@ OPTIONS (
 ) AS
 SELECT
   {{ policy.label }},
-  {% for column in feature_columns %}
-  {{ column }}{{ ',' if not loop.last }}
-  {% endfor %}
+  {{ feature_columns | join(',\n  ') }}
 FROM {{ run_table.training_features }}

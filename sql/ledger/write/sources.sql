@@ -11,4 +11,8 @@ SELECT
 FROM UNNEST(@paths) AS path WITH OFFSET AS path_position
 INNER JOIN UNNEST(@contents) AS content WITH OFFSET AS content_position
   ON path_position = content_position
-WHERE NOT EXISTS (SELECT 1 FROM {{ ledger.sources }} WHERE sql_sha = @sql_sha)
+WHERE NOT EXISTS (
+  SELECT 1
+  FROM {{ ledger.sources }}
+  WHERE sql_sha = @sql_sha
+)
