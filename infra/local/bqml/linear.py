@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import stats
+from scipy import special
 
 from .design import Design, Floats
 from .encoder import Encoder
@@ -55,7 +55,7 @@ class LinearLearner:
         errors = np.sqrt(np.maximum(np.diag(transform @ self.covariance @ transform.T), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.abs(weights / errors)
-        tail = stats.t.sf(ratio, self.freedom) if self.freedom else stats.norm.sf(ratio)
+        tail = special.stdtr(self.freedom, -ratio) if self.freedom else special.ndtr(-ratio)
         return errors, 2.0 * tail
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
