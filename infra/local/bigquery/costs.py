@@ -109,13 +109,14 @@ class Costs:
 
     def _measure(self, reference: str) -> dict[str, float]:
         described = self._engine.rows(f"DESCRIBE {reference}")
-        measured = [(str(name), str(kind).upper()) for name, kind, *_ in described]
-        lengths = [
-            f'coalesce(avg(strlen("{name}"::VARCHAR)), 0) + 2' if _is_variable(kind) else str(_width(kind))
-            for name, kind in measured
-        ]
-        row = self._engine.rows(f"SELECT {', '.join(lengths)} FROM (SELECT * FROM {reference} LIMIT {SAMPLE_ROWS})")[0]
-        return {name: float(value) for (name, _), value in zip(measured, row, strict=True)}
+        kinds = {str(name): str(kind).upper() for name, kind, *_ in described}
+        widths = {name: float(_width(kind)) for name, kind in kinds.items()}
+        variable = [name for name, kind in kinds.items() if _is_variable(kind)]
+        if variable:
+            lengths = ", ".join(f'coalesce(avg(strlen("{name}"::VARCHAR)), 0) + 2' for name in variable)
+            (row,) = self._engine.rows(f"SELECT {lengths} FROM (SELECT * FROM {reference} LIMIT {SAMPLE_ROWS})")
+            widths |= dict(zip(variable, map(float, row), strict=True))
+        return widths
 
 
 def _is_variable(kind: str) -> bool:

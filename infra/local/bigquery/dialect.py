@@ -8,6 +8,7 @@ query, a STRUCT) that it does not know. Here each of them becomes one `MlTableFu
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import sqlglot
@@ -107,6 +108,9 @@ def parse(sql: str) -> exp.Expr:
     try:
         trees = [tree for tree in sqlglot.parse(sql, read=MlBigQuery) if tree is not None]
     except (ParseError, TokenError) as error:
+        unknown = _unknown_table_function(sql)
+        if unknown:
+            raise InvalidQueryError(f"Table-valued function not found: ML.{unknown}", location="query") from error
         raise syntax_error(error) from error
     if not trees:
         raise InvalidQueryError("Syntax error: Unexpected end of statement at [1:1]", location="query")
@@ -121,3 +125,10 @@ def syntax_error(error: Exception) -> InvalidQueryError:
     what = details.get("description") or str(error).splitlines()[0]
     shown = f' near "{near}"' if near else ""
     return InvalidQueryError(f"Syntax error: {what}{shown} at [{line}:{column}]", location="query")
+
+
+def _unknown_table_function(sql: str) -> str | None:
+    """The name of an ML function that takes a model and is none of BigQuery's; sqlglot stumbles over its arguments."""
+    known = {*FUNCTIONS, *OTHER_FUNCTIONS, *KNOWN_TO_BIGQUERY}
+    called = re.findall(r"\bML\s*\.\s*(\w+)\s*\(\s*(?:MODEL|TABLE)\b", sql, re.IGNORECASE)
+    return next((name for name in called if name.upper() not in known), None)

@@ -31,6 +31,7 @@ LONGEST_WAIT_MS = 200_000
 PAGE_ROWS = 50_000
 PROJECTS = "/bigquery/v2/projects/{project}"
 UPLOADS = "/upload/bigquery/v2/projects/{project}/jobs"
+RESUMABLE = "/resumable/upload/bigquery/v2/projects/{project}/jobs"
 
 
 def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: Path, project: str) -> APIRouter:
@@ -230,6 +231,7 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
             raise
         return job.resource()
 
+    @router.post(RESUMABLE)
     @router.post(UPLOADS)
     async def upload(request: Request, project: str, upload_type: str = Query("", alias="uploadType")) -> Response:
         body = await request.body()
@@ -250,6 +252,7 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
         )
         return Response(headers={"Location": target, "X-GUploader-UploadID": session})
 
+    @router.put(RESUMABLE)
     @router.put(UPLOADS)
     async def upload_part(request: Request, upload_id: str = Query()) -> Response:
         path, envelope = staging / upload_id, staging / f"{upload_id}.job"

@@ -24,6 +24,7 @@ from .engine import ThreadedEngine
 from .errors import BigQueryError
 from .job import Job, Outcome
 from .job_store import JobStore
+from .mends.statements import assertion
 from .ml import model_statement
 from .ml.create_model import training_query
 from .parameters import parameters_of
@@ -67,7 +68,7 @@ class QueryJobs:
         if model_statement(sql):
             self._charge(job, training_query(sql))
             return self._outcome(job, self._statements.run(sql, session))
-        tree = parse(sql)
+        tree = assertion(sql) or parse(sql)
         self._charge(job, tree)
         destination = job.section.get("destinationTable")
         if destination and isinstance(tree, exp.Query):
@@ -78,7 +79,7 @@ class QueryJobs:
             return Outcome(
                 executor.build_response_schema(table.schema), rows, {"statementType": "SELECT"}, dict(destination)
             )
-        return self._outcome(job, self._statements.run(sql, session))
+        return self._outcome(job, self._statements.run(sql, session, tree))
 
     def dry_run(self, job: Job) -> Outcome:
         """What the job would do, without doing it: schema and bytes.

@@ -21,6 +21,7 @@ from sqlglot import exp
 
 from .dialect import MlBigQuery, parse
 from .engine import ThreadedEngine
+from .mends.statements import assertion
 from .ml import model_statement
 from .parameters import VARIABLE_PREFIX, Parameter
 from .statements import Result, Session, Statements
@@ -123,7 +124,7 @@ class Script(ScriptInterpreter):
         parameters = dict(self._session.parameters)
         tree = None
         if model_statement(sql) in (None, "CREATE"):
-            tree = parse(self._rewrite_temp_calls(sql))
+            tree = assertion(sql) or parse(self._rewrite_temp_calls(sql))
             self._place_variables(tree, parameters)
         for place, value in enumerate(using or []):
             parameters[f"_position_{place}"] = Parameter(f"_position_{place}", None, value)

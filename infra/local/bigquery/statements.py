@@ -36,6 +36,7 @@ from .engine import ThreadedEngine
 from .errors import BigQueryError
 from .job import Job
 from .job_views import JobViews
+from .mends.json_values import json_paths
 from .mends.statements import assertion, spell_out_insert_row
 from .mends.whole_numbers import store_as_int64
 from .ml import MlStatements
@@ -106,8 +107,7 @@ class Statements:
             about_model = self._ml.run_statement(sql, session, self)
             if about_model is not None:
                 return about_model
-            tree = parse(sql) if tree is None else tree
-            return self._run_sql(sql, assertion(tree, sql) or tree, session)
+            return self._run_sql(sql, tree or assertion(sql) or parse(sql), session)
         except DomainError:
             raise
         except duckdb.Error as error:
@@ -134,6 +134,7 @@ class Statements:
         values = place_parameters(tree, session.parameters)
         tree = self._views.register(tree, session, self._engine)
         self._go_back_in_time(tree, session)
+        tree = json_paths(tree, self._json_columns(tree, session))
         sql = mends.before_translation(tree).sql(dialect="bigquery")
         translated = drive(
             rewrite_and_translate_statement(
@@ -149,6 +150,19 @@ class Statements:
         except DomainError as error:
             raise domain_error(error, translated) from error
         return duckdb_sql, used_values(duckdb_sql, values)
+
+    def _json_columns(self, tree: exp.Expr, session: Session) -> set[str]:
+        """The columns of type JSON in the tables that a statement names."""
+        found: set[str] = set()
+        for table in tree.find_all(exp.Table):
+            meta = (
+                self._context.catalog.get_table(table.catalog or session.project, table.db, table.name)
+                if table.db
+                else None
+            )
+            if meta is not None:
+                found |= {field.name.lower() for field in meta.schema_.fields if field.type == "JSON"}
+        return found
 
     def _go_back_in_time(self, tree: exp.Expr, session: Session) -> None:
         """Replace each `table FOR SYSTEM_TIME AS OF t` by the rows that the table had."""

@@ -19,6 +19,43 @@ def _to_string(node: exp.Expr) -> exp.Expr | None:
     return whole
 
 
+def json_paths(tree: exp.Expr, columns: set[str]) -> exp.Expr:
+    """`doc.a.b[0]` over columns of type JSON as JSON_QUERY(doc, '$.a.b[0]'), which is what it means."""
+    if not columns:
+        return tree
+    relations = {table.alias_or_name.lower() for table in tree.find_all(exp.Table, exp.Subquery)}
+    for node in list(tree.find_all(exp.Column, exp.Dot, exp.Bracket)):
+        if isinstance(node.parent, (exp.Dot, exp.Bracket)) and node.arg_key == "this":
+            continue
+        steps: list[str] = []
+        inner: exp.Expr = node
+        while isinstance(inner, (exp.Dot, exp.Bracket)):
+            if isinstance(inner, exp.Bracket):
+                index = inner.expressions[0]
+                steps.insert(0, f"[{index.name}]" if not index.is_string else f'."{index.name}"')
+            else:
+                steps.insert(0, f'."{inner.expression.name}"')
+            inner = inner.this
+        if not isinstance(inner, exp.Column):
+            continue
+        parts = [part.name for part in inner.parts]
+        if len(parts) > 1 and parts[0].lower() in relations:
+            owner, parts = parts[0], parts[1:]
+        else:
+            owner = ""
+        if parts[0].lower() not in columns or (len(parts) == 1 and not steps):
+            continue
+        path = "$" + "".join(f'."{part}"' for part in parts[1:]) + "".join(steps)
+        last = (parts[1:] or [""])[-1] if not steps else (node.expression.name if isinstance(node, exp.Dot) else "")
+        value: exp.Expr = exp.func(
+            "JSON_QUERY", exp.column(parts[0], table=owner or None), exp.Literal.string(path), dialect="bigquery"
+        )
+        if isinstance(node.parent, exp.Select) and node.arg_key == "expressions" and last:
+            value = exp.alias_(value, last)
+        node.replace(value)
+    return tree
+
+
 def _literal_field(node: exp.Expr) -> exp.Expr | None:
     """`JSON '{...}'.a[0]`: sqlglot takes the accessors for part of the literal."""
     steps: list[str] = []

@@ -9,20 +9,19 @@ from sqlglot import exp
 from ..dialect import parse
 
 
-def assertion(tree: exp.Expr, sql: str) -> exp.Expr | None:
+def assertion(sql: str) -> exp.Expr | None:
     """`ASSERT condition AS 'message'` as a query that fails with the message; None for another statement.
 
-    sqlglot takes ASSERT for a function and the description for an alias.
+    sqlglot does not know ASSERT; what follows it reads as a select item and its alias.
     """
-    head = sql.lstrip()[:6].upper()
-    if head != "ASSERT":
+    if sql.lstrip()[:6].upper() != "ASSERT":
         return None
-    message = tree.alias if isinstance(tree, exp.Alias) else "Assertion failed"
-    body = sql.lstrip()[6:].rstrip().rstrip(";")
-    inner = parse(f"SELECT {body}").expressions[0]
-    condition = inner.unalias().copy()
-    failure = exp.Anonymous(this="error", expressions=[exp.Literal.string(f"bqloop:invalidQuery:{message}")])
-    return exp.select(exp.alias_(exp.If(this=condition, true=exp.true(), false=failure), "asserted"))
+    item = parse(f"SELECT {sql.lstrip()[6:].rstrip().rstrip(';')}").find(exp.Select)
+    asserted = item.expressions[0] if item is not None else exp.false()
+    failure = exp.Anonymous(
+        this="error", expressions=[exp.Literal.string(f"bqloop:invalidQuery:{asserted.alias or 'Assertion failed'}")]
+    )
+    return exp.select(exp.alias_(exp.If(this=asserted.unalias().copy(), true=exp.true(), false=failure), "asserted"))
 
 
 def spell_out_insert_row(tree: exp.Expr, columns: Sequence[str]) -> None:

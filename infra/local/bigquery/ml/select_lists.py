@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from ...bqml import BqmlError
 from ..errors import BigQueryError
-from .preprocessing_calls import compute, has_calls
+from .preprocessing_calls import compute, find_calls, has_calls
 from .relations import Relations
 from .table_functions import _with_ctes
 
@@ -25,6 +25,7 @@ def compute_all(tree: exp.Expr, session: Session, statements: Statements, relati
     Raises:
         BigQueryError: a function stands elsewhere than in a select list (`invalidQuery`).
     """
+    find_calls(tree)
     while has_calls(tree):
         selects = [s for s in tree.find_all(exp.Select) if any(has_calls(item) for item in s.expressions)]
         if not selects:
