@@ -31,6 +31,15 @@ def test_small_problems_are_solved_in_closed_form(fitted):
     assert info[0]["learning_rate"] is None
 
 
+@pytest.mark.parametrize("l2_reg", [0.0, 0.3])
+def test_many_weights_are_solved_by_iteration_to_the_same_end(monkeypatch, fitted, table, l2_reg):
+    data = table.filter(table["price"].is_valid())
+    options = {"model_type": "LINEAR_REG", "input_label_cols": ["price"], "l2_reg": l2_reg}
+    dense = fitted(data, **options).fit.learner.weights
+    monkeypatch.setattr("infra.local.bqml.normal_equation.DENSE_WEIGHTS", 0)
+    assert fitted(data, **options).fit.learner.weights == pytest.approx(dense, rel=1e-6, abs=1e-6)
+
+
 def test_standardised_weights_are_those_of_the_scaled_columns(fitted):
     data = line(noise=0.0)
     model = fitted(data, model_type="LINEAR_REG")
