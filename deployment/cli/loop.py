@@ -8,20 +8,28 @@ import threading
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
+from deployment.advice import Advice, Serving, advise
 from deployment.application import Application
 from deployment.cli.session import OPTIONS, application, local_cloud, model_of, print_json, state_folder
 from deployment.cli.waiting import wait_for_run
+from deployment.endpoint import Endpoint
 from deployment.setup import prepare
 from deployment.stages.message import StageMessage, scheduled_run_id
-from etl.errors import InputError
+from etl.errors import InputError, UnavailableError
 from etl.settings import load_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 AsOf = Annotated[
     str, typer.Option("--as-of", help="See the data as of this instant (ISO 8601; UTC where no zone is given).")
 ]
+
+
+def _run_column() -> Column:
+    # Names of runs are for copying: never cut.
+    return Column("run", no_wrap=True)
+
 
 _STATE_STYLE = {
     "PROMOTED": "green",
@@ -131,20 +139,24 @@ def score(as_of: AsOf = "", as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show the newest runs, where each stands and why.
+    """Show the newest runs, where each stands and why; and what is wrong, with the command that mends it.
 
     Example: bqloop status
     """
     with application() as app:
         model = model_of(app.settings)
         rows = app.ledger(model).read("recent_runs")
+        found = _advice(app, model, rows)
         if as_json:
-            print_json(rows)
+            mends = {advice.run_id: {"problem": advice.problem, "command": advice.command} for advice in found}
+            print_json([{**row, **mends.get(row["run_id"], {})} for row in rows])
             return
         if not rows:
             OPTIONS.console.print("No runs yet. Import deals and labels, then: bqloop retrain --wait")
             return
-        table = Table("run", "state", "stage", "as of (UTC)", "why", title=f"Runs of {model}", title_justify="left")
+        table = Table(
+            _run_column(), "state", "stage", "as of (UTC)", "why", title=f"Runs of {model}", title_justify="left"
+        )
         for row in rows[:20]:
             style = _STATE_STYLE.get(row["state"], "")
             table.add_row(
@@ -155,9 +167,10 @@ def status(as_json: AsJson = False) -> None:
                 _escaped(row["reason"]),
             )
         OPTIONS.console.print(table)
-        broken = [row["run_id"] for row in rows if row["state"] == "FAILED"]
-        if broken:
-            OPTIONS.console.print(f"Failed: {broken[0]}. Mend the cause, then: bqloop runs replay {broken[0]}")
+        for advice in found:
+            about = f"{advice.run_id}: " if advice.run_id else ""
+            OPTIONS.console.print(f"{about}{advice.problem}", markup=False, highlight=False)
+            OPTIONS.console.print(f"  -> {advice.command}", markup=False, highlight=False)
 
 
 def history(as_json: AsJson = False) -> None:
@@ -202,7 +215,7 @@ def cost(as_json: AsJson = False) -> None:
         if not rows:
             OPTIONS.console.print("No runs yet.")
             return
-        table = Table("run", "stage", "jobs", "bytes billed", "slot seconds", "seconds", title_justify="left")
+        table = Table(_run_column(), "stage", "jobs", "bytes billed", "slot seconds", "seconds", title_justify="left")
         for row in rows:
             table.add_row(
                 row["run_id"],
@@ -213,6 +226,20 @@ def cost(as_json: AsJson = False) -> None:
                 f"{row['seconds']:.1f}",
             )
         OPTIONS.console.print(table)
+
+
+def _advice(app: Application, model: str, rows: list[dict[str, Any]]) -> list[Advice]:
+    history = app.ledger(model).read("production_history")
+    serving: Serving | None = None
+    if history:
+        try:
+            champion = app.registry.champion(model)
+            deployed = Endpoint(app.settings, model).deployed()
+            shares = {version: there.share for version, there in deployed.items()}
+            serving = Serving(champion.version_id if champion else None, shares)
+        except UnavailableError:
+            serving = None
+    return advise(rows, history, serving or (None if history else Serving(None, {})), now=dt.datetime.now(dt.UTC))
 
 
 def _show_run(row: dict[str, Any]) -> None:

@@ -1,0 +1,54 @@
+"""What the command line promises about itself."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deployment.cli.imports import parse_mapping
+from deployment.cli.main import app
+from etl.errors import InputError
+
+README = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))  # type: ignore[arg-type]
+        else:
+            yield (*path, name), command
+
+
+ALL = dict(commands(typer.main.get_command(app)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_help_with_an_example_of_itself(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "300"})
+    assert shown.exit_code == 0
+    found = re.search(r"Example: bqloop (.*?)\s*[│\n]", shown.stdout)
+    assert found, f"{' '.join(path)} has no example:\n{shown.stdout}"
+    words = shlex.split(found[1])
+    assert tuple(words[: len(path)]) == path
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_stands_in_the_readme(path: tuple[str, ...]) -> None:
+    assert f"`{' '.join(path)}`" in README or f"`{path[0]}`" in README
+
+
+def test_a_mapping_is_read_as_field_and_column() -> None:
+    assert parse_mapping(["title=name", "price=a=b"]) == {"title": "name", "price": "a=b"}
+    assert parse_mapping(None) == {}
+
+
+@pytest.mark.parametrize("pairs", [["title"], ["=name"], ["title="], ["title=a", "title=b"]])
+def test_a_mapping_that_cannot_be_meant_is_refused(pairs: list[str]) -> None:
+    with pytest.raises(InputError, match="--map"):
+        parse_mapping(pairs)
