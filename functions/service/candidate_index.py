@@ -8,6 +8,7 @@ all that it has to look up.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from functions.service.known_deals import Key
 from functions.service.policy import ServingPolicy
 
 Row = Mapping[str, Any]
+_numbers = itertools.count(1)
 
 
 class CandidateIndex(Protocol):
@@ -55,6 +57,8 @@ class MemoryIndex:
         self._program = program
         self._policy = serving.candidates
         self._raw = serving.deals
+        # A program may have several indexes, one being built while another serves.
+        self._known = f"known_{next(_numbers)}_"
         self._writing = threading.Lock()
         self._local = threading.local()
         self._deals: dict[Key, Row] = {}
@@ -67,9 +71,9 @@ class MemoryIndex:
         for table in self._policy.indexed:
             # Sorted, so that DuckDB skips the keys that a request does not ask for.
             order = f" ORDER BY {self._policy.key}" if table == self._policy.keys else ""
-            connection.execute(f"CREATE TABLE known_{table} AS SELECT * FROM new_{table}{order}")
+            connection.execute(f"CREATE TABLE {self._known}{table} AS SELECT * FROM new_{table}{order}")
         self._names = self._names_of(connection)
-        given = {table: f"SELECT * FROM known_{table}" for table in self._policy.indexed}
+        given = {table: f"SELECT * FROM {self._known}{table}" for table in self._policy.indexed}
         self._remember(deals, self._pairs(connection, program.compose(self._policy.pairs, given), self._names))
         self._remember((), (pair for pair in compared if pair[0] in self._deals and pair[1] in self._deals))
 
@@ -104,8 +108,8 @@ class MemoryIndex:
             pairs = self._pairs(connection, self._meeting, self._names | names)
             connection.execute("BEGIN")
             for table in self._policy.indexed:
-                connection.execute(f"DELETE FROM known_{table} WHERE {self._is_new()}")
-                connection.execute(f"INSERT INTO known_{table} SELECT * FROM new_{table}")
+                connection.execute(f"DELETE FROM {self._known}{table} WHERE {self._is_new()}")
+                connection.execute(f"INSERT INTO {self._known}{table} SELECT * FROM new_{table}")
             connection.execute("COMMIT")
             self._names = self._names | names
             self._remember(deals, pairs)
@@ -131,7 +135,7 @@ class MemoryIndex:
         policy = self._policy
         met = {policy.keys: f" AND {policy.key} IN (SELECT {policy.key} FROM new_{policy.keys})"}
         given = {
-            t: f"SELECT * FROM known_{t} WHERE NOT {self._is_new()}{met.get(t, '')} UNION ALL SELECT * FROM new_{t}"
+            t: f"SELECT * FROM {self._known}{t} WHERE NOT {self._is_new()}{met.get(t, '')} UNION ALL SELECT * FROM new_{t}"
             for t in policy.indexed
         }
         return self._program.compose(policy.pairs, given, only={policy.asking: self._is_new()})
