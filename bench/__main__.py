@@ -8,6 +8,7 @@ import sys
 PROGRAMS = {
     "quality": "F1 on public offers through the normal loop, on the standard splits and grouped by record",
     "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
+    "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
     "peers": "splink on the same generated deals and the same machine",
 }
 

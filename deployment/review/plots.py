@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 Point = tuple[float, float]
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 340, 260, 46, 40, 12, 12
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 340, 260, 52, 40, 12, 12
 
 
 def line_chart(
@@ -125,10 +125,10 @@ def _dot(point: Point, radius: int) -> str:
 def _frame(x_label: str, y_label: str, *, y_top: float = 1.0, root: bool = False) -> str:
     parts = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        told = (tick * tick if root else tick) * y_top
+        told = f"{tick * tick * y_top:.2%}" if root else f"{tick * y_top:g}"
         parts.append(
             f"<line class='grid' x1='{_x(0):.1f}' x2='{_x(1):.1f}' y1='{_y(tick):.1f}' y2='{_y(tick):.1f}'/>"
-            f"<text x='{_x(0) - 6:.1f}' y='{_y(tick) + 4:.1f}' class='end'>{told:.2g}</text>"
+            f"<text x='{_x(0) - 6:.1f}' y='{_y(tick) + 4:.1f}' class='end'>{told}</text>"
             f"<text x='{_x(tick):.1f}' y='{_y(0) + 16:.1f}' class='middle'>{tick:g}</text>"
         )
     parts.append(f"<text x='{_x(0.5):.1f}' y='{_HEIGHT - 6}' class='middle axis'>{escape(x_label)}</text>")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation import KEYS, REPLICATES, Evaluation, predicted
-from numpy_twin import average_precisions, bounds, weights
 from sklearn import metrics as sk
 
+from bench import gate_statistics as twin
 from etl.warehouse import Null
 from functions.service.fingerprint import farm_fingerprint
 
@@ -194,7 +194,7 @@ def test_slices_are_measured_by_the_expressions_of_the_policy(evaluation: Evalua
 def test_the_bootstrap_equals_one_in_numpy_given_the_same_draws(measured: Evaluation, models: pd.DataFrame) -> None:
     rows = models[models.split == "validation"].assign(block=lambda frame: frame.entity_group.map(farm_fingerprint))
     blocks = np.sort(rows.block.unique())
-    draws = weights(blocks, REPLICATES)
+    draws = twin.draws(blocks, REPLICATES)
 
     table = measured.table("bootstrap_weights").pivot_table(
         index="replicate", columns="block", values="weight", fill_value=0
@@ -203,7 +203,12 @@ def test_the_bootstrap_equals_one_in_numpy_given_the_same_draws(measured: Evalua
 
     replicates = measured.table("replicates").query("metric == 'average_precision'")
     expected = {
-        str(name): average_precisions(group.assign(probability=group.probability.astype(float)), draws, blocks)
+        str(name): twin.average_precisions(
+            group.is_positive.to_numpy(dtype=bool),
+            group.probability.to_numpy(dtype=float),
+            np.searchsorted(blocks, group.block),
+            draws,
+        )
         for name, group in rows.groupby("name")
     }
     for name, values in expected.items():
@@ -214,7 +219,7 @@ def test_the_bootstrap_equals_one_in_numpy_given_the_same_draws(measured: Evalua
     for candidate in ("tree", "linear"):
         row = comparison.loc[candidate]
         observed = measured.metrics(candidate).average_precision - measured.metrics("champion").average_precision
-        low, high = bounds(expected[candidate] - expected["champion"], observed, 0.975)
+        low, high = twin.bounds(expected[candidate] - expected["champion"], observed, 0.975)
         assert (row.difference, row.lower, row.upper) == pytest.approx((observed, low, high), abs=1e-9)
         assert row.replicates == REPLICATES
 
@@ -223,6 +228,15 @@ def test_a_better_model_is_surely_better_and_an_equal_one_is_not(measured: Evalu
     comparison = measured.table("comparison").query("metric == 'average_precision'").set_index("candidate")
     assert comparison.lower["tree"] > 0
     assert comparison.lower["linear"] < 0 < comparison.upper["linear"]
+
+
+def test_the_threshold_equals_the_one_chosen_in_numpy(measured: Evaluation, models: pd.DataFrame) -> None:
+    for name in ("tree", "linear"):
+        rows = models.query("split == 'validation' and name == @name")
+        chosen = twin.best_threshold(
+            rows.is_positive.to_numpy(dtype=bool), rows.probability.to_numpy(dtype=float), 0.005
+        )
+        assert measured.metrics(name).threshold == pytest.approx(chosen, abs=1e-9)
 
 
 def test_the_error_rate_is_shared_among_the_candidates(measured: Evaluation) -> None:
