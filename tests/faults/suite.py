@@ -90,6 +90,7 @@ class Lane:
             return result
         if scenario.kind == ONE_CANDIDATE:
             self._check_the_other_serves(pictures["run"], result)
+            self._carry_out(Scenario("undisturbed"))  # the usual champion for the runs that follow
             return result
         for kind, wanted in self.undisturbed.items():
             found = pictures.get(kind, Picture())
