@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from deployment.review.gather import Reviewed
 from deployment.stages.evaluate import CHAMPION, Scored
+from deployment.stages.rollout import Shadow
 from deployment.stages.run import policy_of
 from deployment.stages.score import Serving
 from deployment.stages.train import Candidate, candidate_alias
@@ -61,6 +63,8 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
         "candidate": Candidate(candidates[0], f"`{first}`", model, (candidate_alias(slug, candidates[0]),)),
         "scored": scored,
         "champion": Serving(f"`{first}`", "1"),
+        "shadow": Shadow(f"`{first}`", [("feature", "FLOAT64")]),
+        "reviewed": Reviewed(f"`{first}`"),
     }
 
 
