@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deployment.cli import demo, doctor, evaluation, imports, loop, promotion, runs, sql_files
+from deployment.cli import delivery, demo, doctor, evaluation, imports, loop, promotion, runs, sql_files
 from deployment.cli.session import OPTIONS
 from etl.errors import BqloopError
 
@@ -36,6 +36,8 @@ app.command()(promotion.approve)
 app.command()(promotion.reject)
 app.command()(promotion.rollback)
 app.command()(doctor.doctor)
+app.command()(delivery.package)
+app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")
 app.add_typer(sql_files.app, name="sql")
 
