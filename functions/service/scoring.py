@@ -15,7 +15,7 @@ from functions.service.feature_program import PAIR_COLUMNS, Pair
 from functions.service.inference_log import InferenceLog
 from functions.service.known_deals import Key, KnownDeals
 from functions.service.payloads import DealIn, DealRef, Scored
-from functions.service.problems import Fault, of_fields
+from functions.service.problems import Fault, Problem, of_fields
 
 Rows = Mapping[Key, Mapping[str, Any]]
 
@@ -94,6 +94,7 @@ class Scorer:
             candidates: How many candidates there were, where candidates were looked for.
 
         Raises:
+            Problem: A pair has nothing that could be compared.
             BqloopError: No version is deployed, or the endpoint or the log cannot be reached.
         """
         wanted = set(pairs)
@@ -102,6 +103,12 @@ class Scorer:
         def compute(version: Any) -> list[dict[str, Any]]:
             rows = version.program.compute(list(deals.values()), compared)
             by_pair = {pair_of(row): row for row in rows}
+            for (source, deal_id), other in pairs:
+                if ((source, deal_id), other) not in by_pair:
+                    text = (
+                        f"deal {deal_id!r} of {source!r} and deal {other[1]!r} of {other[0]!r} have no text to compare"
+                    )
+                    raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text)
             return [by_pair[pair] for pair in pairs]
 
         try:
