@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
+import re
+import sys
 import tarfile
 import time
 import zipfile
@@ -107,3 +111,17 @@ def test_the_container_runs_as_nobody_special_and_takes_only_locked_wheels() -> 
     assert "--require-hashes --only-binary :all:" in dockerfile
     assert "\nUSER 10001\n" in dockerfile
     assert not [word for word in ("ADD ", "curl", "latest", "sudo") if word in dockerfile]
+
+
+def test_everything_that_is_imported_is_locked() -> None:
+    files = runtime_files(ROOT)
+    trees = [ast.parse(content) for name, content in files.items() if name.endswith(".py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    tops = {m.split(".")[0] for m in modules if not m.startswith("google")} - sys.stdlib_module_names
+    own = {"sql", "etl", "deployment", "functions"}
+    locked = set(re.findall(r"(?m)^([a-z0-9._-]+)==", files["requirements.txt"].decode()))
+    providers = importlib.metadata.packages_distributions()
+    missing = {top for top in tops - own if not {p.lower() for p in providers.get(top, ())} & locked}
+    assert missing == set()
