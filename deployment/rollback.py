@@ -6,12 +6,11 @@ was never recorded) is finished and recorded first: the command may be given aga
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from deployment.application import Application
 from deployment.endpoint import Endpoint
+from deployment.retention import champions
 from deployment.rollout import Action, Step
 from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
@@ -36,28 +35,6 @@ class RolledBack:
     version: str
     previous: str
     reason: str
-
-
-def champions(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The champions that can be gone back to, the present one last.
-
-    A version that was rolled back from is none of them any more.
-
-    Args:
-        history: Rows of the view production_history, newest first.
-
-    >>> champions([{"action": "roll_back", "version": "1"}, {"action": "promote", "version": "2"},
-    ...            {"action": "promote", "version": "1"}])
-    ['1']
-    """
-    line: list[str] = []
-    for row in reversed(history):
-        version = row["version"]
-        if row["action"] == "promote" and version not in line[-1:]:
-            line.append(version)
-        elif row["action"] == "roll_back":
-            line = [*line[: line.index(version)], version] if version in line else [version]
-    return line
 
 
 def roll_back(

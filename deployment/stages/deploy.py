@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deployment.endpoint import Endpoint
+from deployment.retention import prune_versions
 from deployment.smoke import smoke_test
 from deployment.stages.rollout import rollout_policy
 from deployment.stages.run import Outcome, Run
@@ -53,5 +54,5 @@ def deploy(run: Run) -> Outcome:
     run.registry.promote(model, version, expected=expected)
     gone = endpoint.undeploy_idle(deadline=run.deadline)
     reason = f"version {version} ({winner}) is champion and serves all traffic"
-    details = {"production": {"action": "promote", **production}, "undeployed": gone}
+    details = {"production": {"action": "promote", **production}, "undeployed": gone, "pruned": prune_versions(run)}
     return Outcome(reason, "PROMOTED", details=details)

@@ -16,6 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from deployment.endpoint import Endpoint
+from deployment.retention import prune_versions
 from deployment.rollout import Action, Health, RolloutPolicy, Step, next_step
 from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
@@ -215,6 +216,7 @@ def _complete(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]
     endpoint.set_share(canary.version, step.share)
     run.registry.promote(model, canary.version, expected=canary.champion)
     endpoint.undeploy_idle(deadline=run.deadline)
+    prune_versions(run)
     return "PROMOTED", _production("promote", canary, share=step.share)
 
 

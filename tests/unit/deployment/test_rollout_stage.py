@@ -9,6 +9,7 @@ import pytest
 from google.api_core import exceptions as api
 from rollout_world import MODEL, RolloutWorld
 
+from deployment.retention import prune_versions
 from deployment.rollback import roll_back
 from etl.errors import StateError, UnavailableError
 
@@ -136,6 +137,19 @@ def test_rollback_brings_the_last_champion_back_and_may_be_killed_before_it_is_r
     # A version by name may come back even so.
     assert roll_back(world.app, MODEL, to=challenger).version == challenger
     assert world.aliases["champion"] == challenger
+
+
+def test_old_versions_go_with_their_bigquery_models_but_none_that_is_needed(world: RolloutWorld) -> None:
+    champion, second = world.versions
+    third, fourth = world._train(3), world._train(4)
+    run = world.run(4)
+    retention = run.policy.retention.model_copy(update={"versions": 2})
+    run.__dict__["policy"] = run.policy.model_copy(update={"retention": retention})
+    assert prune_versions(run) == [second]
+    assert prune_versions(run) == []
+    assert [version.version_id for version in world.app.registry.versions(MODEL)] == [champion, third, fourth]
+    models = {model.model_id for model in world.app.bigquery.list_models(world.app.settings.dataset)}
+    assert models == {f"{MODEL}__2026_11_{day:02d}__logistic_reg" for day in (1, 3, 4)}
 
 
 def _unavailable(*_: object, **__: object) -> None:
