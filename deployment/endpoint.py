@@ -225,9 +225,12 @@ class Endpoint:
                     endpoint=self.name, deployed_model=deployed, traffic_split=split, timeout=TIMEOUT
                 )
             self._wait(operation.operation, deadline)
-        except StateError:
-            if not self._is_deployed(version, deadline):
-                raise
+        except StateError as error:
+            if self._is_deployed(version, deadline):
+                return
+            if isinstance(error.__cause__, api.AlreadyExists):  # another call had deployed it, and took it away again
+                raise UnavailableError(str(error)) from error
+            raise
 
     def _is_deployed(self, version: str, deadline: Deadline) -> bool:
         """After a refusal: of two that want the same at the same time one is refused, and has what it wanted all the same."""
