@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import requests
 from google.api_core import exceptions as api
 from google.api_core import retry as api_retry
 from google.cloud import bigquery
@@ -43,6 +44,7 @@ _UNAVAILABLE = (api.TooManyRequests, api.ServerError, api.RetryError, Connection
 _MAX_ATTEMPTS = 20
 _POSITION = re.compile(r"\[(\d+):(\d+)\]")
 _IDLE = 30.0
+_LEAST_WAIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -297,11 +299,15 @@ class Warehouse:
             return self._attach(job_id)
 
     def _wait(self, job: bigquery.QueryJob, deadline: Deadline | None) -> None:
+        # A timeout of nothing is refused by the client; a second is asked even of a deadline that has passed.
+        timeout = None if deadline is None else max(deadline.remaining, _LEAST_WAIT)
         try:
-            job.result(
-                retry=_retry(), job_retry=None, timeout=None if deadline is None else deadline.remaining, max_results=0
-            )
-        except concurrent.futures.TimeoutError as error:
+            job.result(retry=_retry(), job_retry=None, timeout=timeout, max_results=0)
+        except (concurrent.futures.TimeoutError, requests.exceptions.Timeout) as error:
+            raise StillRunning(f"job {job.job_id} is still running; the next delivery attaches to it") from error
+        except api.RetryError as error:
+            if deadline is None or deadline.remaining:
+                raise
             raise StillRunning(f"job {job.job_id} is still running; the next delivery attaches to it") from error
 
     def _config(
