@@ -23,6 +23,8 @@ from tests.faults.world import World
 
 _RUN = re.compile(r"\d{4}[-_]\d\d[-_]\d\d(?:[-_]\d+)*")
 _VERSION = re.compile(r"\b(version|champion) \d+")
+# Of a rollout: how many asked meanwhile is chance.
+_REQUESTS = re.compile(r"\d+ requests in \d+ minutes, \d+ of all \d+ failed")
 # Differs from run to run, and by how often a job was tried.
 _OWN = frozenset(
     {"version", "previous_version", "undeployed", "last_trained", "job_id", "newest_row", "newest_label", "turn"}
@@ -149,5 +151,5 @@ def _without_names(value: Any, key: str = "") -> Any:
         # Rows of a table have no order.
         return sorted(parts, key=json.dumps) if all(isinstance(part, dict) for part in parts) else parts
     if isinstance(value, str):
-        return _VERSION.sub(r"\1 *", _RUN.sub("*", value))
+        return _REQUESTS.sub("* requests", _VERSION.sub(r"\1 *", _RUN.sub("*", value)))
     return value
