@@ -9,7 +9,8 @@ from typing import Any
 
 from bqemulator.api.dependencies import AppContext
 from bqemulator.catalog import ddl_sync
-from bqemulator.catalog.models import Clustering, TimePartitioning
+from bqemulator.catalog.models import Clustering, TableSchema, TimePartitioning
+from bqemulator.storage.sql_identifiers import quoted_table_ref
 from sqlglot import exp
 
 from .errors import BigQueryError
@@ -27,15 +28,27 @@ def describe(tree: exp.Create | exp.Alter, project: str, context: AppContext) ->
     meta = context.catalog.get_table(*key) if target.db else None
     if meta is None:
         return
-    changes: dict[str, Any] = {}
-    if isinstance(tree, exp.Alter):
-        changes["schema_"] = ddl_sync._introspect_schema(*key, context)
-    else:
+    schema = ddl_sync._introspect_schema(*key, context) if isinstance(tree, exp.Alter) else meta.schema_
+    changes: dict[str, Any] = {"schema_": _with_types_of_duckdb(schema, key, context)}
+    if isinstance(tree, exp.Create):
         properties = tree.args.get("properties")
         for item in properties.expressions if properties is not None else []:
             changes |= _property(item)
-    if changes:
-        context.catalog.update_table(meta.model_copy(update=changes))
+    context.catalog.update_table(meta.model_copy(update=changes))
+
+
+def _with_types_of_duckdb(schema: TableSchema, key: tuple[str, str, str], context: AppContext) -> TableSchema:
+    """The schema with what Arrow, from which bqemulator reads it, does not tell: JSON from text, sums from NUMERIC."""
+    described = context.engine.execute(f"DESCRIBE {quoted_table_ref(*key)}").fetchall()
+    kinds = {
+        str(name): {"JSON": "JSON", "HUGEINT": "INTEGER"}.get(str(kind).upper().removesuffix("[]"))
+        for name, kind, *_ in described
+    }
+    fields = (
+        field.model_copy(update={"type": kinds[field.name]}) if kinds.get(field.name) else field
+        for field in schema.fields
+    )
+    return TableSchema(fields=tuple(fields))
 
 
 def _property(item: exp.Expr) -> dict[str, Any]:

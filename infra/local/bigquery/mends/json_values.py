@@ -47,13 +47,22 @@ def json_paths(tree: exp.Expr, columns: set[str]) -> exp.Expr:
             continue
         path = "$" + "".join(f'."{part}"' for part in parts[1:]) + "".join(steps)
         last = (parts[1:] or [""])[-1] if not steps else (node.expression.name if isinstance(node, exp.Dot) else "")
-        value: exp.Expr = exp.func(
-            "JSON_QUERY", exp.column(parts[0], table=owner or None), exp.Literal.string(path), dialect="bigquery"
-        )
+        column = exp.column(parts[0], table=owner or None)
+        around = node.parent
+        if isinstance(around, (exp.JSONExtractScalar, exp.JSONValue)) and node.arg_key == "this" and _is_root(around):
+            around.replace(exp.Anonymous(this="JSON_VALUE", expressions=[column, exp.Literal.string(path)]))
+            continue
+        text = exp.Anonymous(this="JSON_QUERY", expressions=[column, exp.Literal.string(path)])
+        value: exp.Expr = exp.ParseJSON(this=text)  # bqemulator's JSON_QUERY gives text
         if isinstance(node.parent, exp.Select) and node.arg_key == "expressions" and last:
             value = exp.alias_(value, last)
         node.replace(value)
     return tree
+
+
+def _is_root(node: exp.Expr) -> bool:
+    path = node.args.get("expression") or node.args.get("path")
+    return path is None or path.sql(dialect="bigquery").strip("'") == "$"
 
 
 def _literal_field(node: exp.Expr) -> exp.Expr | None:

@@ -116,7 +116,7 @@ def test_statistics_and_labels_are_those_of_the_job(client):
 def test_a_query_over_its_budget_is_refused_before_it_runs(client):
     client.query("CREATE OR REPLACE TABLE d.budget AS SELECT x FROM UNNEST(GENERATE_ARRAY(1, 1000)) x").result()
     job = client.query("SELECT * FROM d.budget", bigquery.QueryJobConfig(maximum_bytes_billed=1000), job_retry=None)
-    with pytest.raises(exceptions.BadRequest, match="10485760 or higher required"):
+    with pytest.raises(exceptions.GoogleAPICallError, match="10485760 or higher required"):
         job.result()
     assert client.get_job(job.job_id).error_result["reason"] == "bytesBilledLimitExceeded"
 

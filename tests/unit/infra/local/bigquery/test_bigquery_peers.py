@@ -38,7 +38,7 @@ def bq(server, client, tmp_path):
             },
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip().splitlines()[-1]
+        return (done.stdout.strip().splitlines() or [""])[-1]
 
     return run
 
