@@ -9,6 +9,7 @@ PROGRAMS = {
     "quality": "F1 on public offers through the normal loop, on the standard splits and grouped by record",
     "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
     "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
+    "serve": "the service beside a bare app that asks the same endpoint: latency and requests a second",
     "peers": "splink on the same generated deals and the same machine",
 }
 
