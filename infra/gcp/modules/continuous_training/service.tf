@@ -97,6 +97,7 @@ resource "google_cloud_run_v2_service_iam_member" "callers" {
 
 # The loop deploys to it and splits its traffic; Terraform only gives it its name and its key.
 resource "google_vertex_ai_endpoint" "model" {
+  # checkov:skip=CKV2_GCP_33:Asked by IAM's leave alone. A private one needs a peered network; README.md says how with VPC-SC.
   for_each     = toset(local.file.models)
   project      = local.project
   location     = local.file.region

@@ -25,7 +25,8 @@ def house(root: Path, **modules: str) -> Path:
         path = root / (name.replace("__", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        (path.parent / "__init__.py").touch()
+        for package in path.relative_to(root).parents[:-1]:
+            (root / package / "__init__.py").touch()
     return root
 
 
@@ -92,6 +93,14 @@ def test_imports_inside_functions_and_of_modules_by_name_are_followed(tmp_path: 
         "etl",
         "etl.names",
     }
+
+
+def test_what_a_package_reads_from_its_own_folder_is_shipped_with_it(tmp_path: Path) -> None:
+    root = house(tmp_path, functions__main="import etl.pages.page\n", etl__pages__page="", etl__other__page="")
+    for name in ("etl/pages/page.html", "etl/pages/README.md", "etl/other/page.html"):
+        (root / name).write_text("x")
+    (root / "requirements.lock").touch()
+    assert {n for n in runtime_files(root) if not n.endswith(".py")} == {"etl/pages/page.html", "requirements.txt"}
 
 
 def test_a_module_that_is_imported_but_missing_is_named(tmp_path: Path) -> None:
