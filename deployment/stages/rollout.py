@@ -91,7 +91,9 @@ def canary_of(events: Sequence[Event]) -> Canary:
     """
     for event in reversed(events):
         production = event.details.get("production")
-        if production and event.status == "SUCCEEDED" and event.details.get("run_state") == CANARY:
+        if production and event.status == "SUCCEEDED":
+            if event.details.get("run_state") != CANARY:
+                break  # it was promoted or rolled back since
             assert event.at is not None, "an event that was read has its time"  # noqa: S101
             return Canary(
                 version=production["version"],
@@ -113,7 +115,10 @@ def tick(run: Run, now: dt.datetime) -> Event | None:
     Raises:
         RetryableError: A service is down, or the step goes on beyond the deadline; the next tick finishes it.
     """
-    canary = canary_of(run.events)
+    try:
+        canary = canary_of(run.events)
+    except StateError:
+        return None  # another tick, at the same time, has come to the end of the rollout
     step = _lost_its_champion(run, canary) or _begun(run.events) or _decide(run, canary, now)
     if step.action is Action.HOLD:
         log.info("the challenger waits", run_id=run.message.run_id, version=canary.version, reasons=step.reasons)
