@@ -67,9 +67,9 @@ def imported_modules(root: Path, start: str) -> Mapping[str, Path]:
 def _paths(root: Path) -> Iterator[Path]:
     modules = set(imported_modules(root, ENTRY_POINTS).values())
     yield from modules
-    for folder in {path.parent for path in modules if path.name == "__init__.py"} - {root / "sql"}:
+    for package in {path.parent for path in modules if path.name == "__init__.py"} - {root / "sql"}:
         # What a package reads from its own folder, such as the templates of a page.
-        yield from (p for p in folder.iterdir() if p.is_file() and p.suffix not in {".py", ".md", ".pyc"})
+        yield from (p for p in package.iterdir() if p.is_file() and p.suffix not in {".py", ".md", ".pyc"})
     for folder, pattern in (("sql", "*.sql"), ("sql", "*.yml")):
         yield from (root / folder).rglob(pattern)
     for path in (root / "infra" / "environments").glob("*.yaml"):
