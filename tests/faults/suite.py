@@ -22,7 +22,8 @@ from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import ONE_CANDIDATE, Scenario
 from tests.faults.world import DEAD_LETTER, Message, World, wait_until
 
-PATIENCE = 90.0
+# Long, because machines are busy at times; a run takes seconds.
+PATIENCE = 300.0
 _GOING = {"RUNNING", "CANARY"}
 _QUIET_SECONDS = 0.3
 # How often a person may have to replay one run: once for each stage that met an error which no retry mends.

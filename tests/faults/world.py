@@ -143,7 +143,7 @@ class _Functions:
             order = {**order, "id": identity, "trace": str(trace), "log": log, "failed_jobs": failed}
             self.process.stdin.write(json.dumps(order).encode() + b"\n")
             self.process.stdin.flush()
-        if not ended[0].wait(120):
+        if not ended[0].wait(300):
             raise TimeoutError(f"function {order['function']} did not end: {order['message']}")
         lines = trace.read_text().splitlines() if trace.exists() else []
         trace.unlink(missing_ok=True)
