@@ -38,7 +38,7 @@ from etl.sample_deals import World, day_batches, generate_labels
 STEPS = {
     "clean": ("clean_deals", "deal_tokens", "token_stats", "deal_weights", "deal_norms"),
     "block": ("deal_keys", "key_stats", "deal_blocks", "candidate_pairs", "compared_pairs"),
-    "compare": ("pair_overlap", "pair_codes", "pair_signals", "pair_features"),
+    "compare": ("pair_words", "pair_sequences", "pair_codes", "pair_signals", "pair_scores", "pair_context", "pair_features"),
     "predict": ("pair_probabilities", "pair_verdicts"),
     "cluster": ("cluster_links", "clusters", "cluster_members"),
 }

@@ -15,13 +15,14 @@ PARTITION BY {{ 'left_key, right_' ~ kind if side == 'left' else 'right_key, lef
 LEAST(10, RANK() OVER ({{ rivals(side, kind) }} ORDER BY {{ score }} DESC))
 {%- endmacro %}
 
-{# How far ahead of the second (0 or above), or behind the first (below 0). #}
-{% macro margin(side, kind, score) -%}
-{{ score }} - IF(
-  {{ score }} = MAX({{ score }}) OVER ({{ rivals(side, kind) }}),
-  COALESCE(NTH_VALUE({{ score }}, 2) OVER (
-    {{ rivals(side, kind) }} ORDER BY {{ score }} DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-  ), 0),
-  MAX({{ score }}) OVER ({{ rivals(side, kind) }})
-)
+{#
+  How far ahead of the second (0 or above), or behind the first (below 0). `best` is the column with the best rival's score.
+  Only windows without an order: all scores of a side are then done in one pass.
+#}
+{% macro margin(side, kind, score, best) -%}
+CASE
+  WHEN {{ score }} < {{ best }} THEN {{ score }} - {{ best }}
+  WHEN SUM(IF({{ score }} = {{ best }}, 1, 0)) OVER ({{ rivals(side, kind) }}) > 1 THEN 0
+  ELSE {{ score }} - COALESCE(MAX(IF({{ score }} < {{ best }}, {{ score }}, NULL)) OVER ({{ rivals(side, kind) }}), 0)
+END
 {%- endmacro %}

@@ -4,7 +4,7 @@
   `idf` is 1 for a token that one deal holds and falls towards 0 for one that all hold; as a share of its highest
   value it means the same whatever the number of deals.
 
-  Reads deal_tokens, token_stats (frozen). Read by deal_norms, deal_blocks, pair_overlap.
+  Reads deal_tokens, token_stats (frozen). Read by deal_norms, deal_blocks, pair_words.
 */
 CREATE OR REPLACE TABLE {{ run_table.deal_weights }}
 CLUSTER BY deal_key AS

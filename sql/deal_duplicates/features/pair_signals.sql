@@ -7,7 +7,7 @@
   means the same for any two sources. None is NULL: what is missing counts as neither alike nor unlike, and is counted
   by itself.
 
-  Reads compared_pairs, clean_deals, deal_norms, pair_overlap, pair_codes. Read by pair_features.
+  Reads compared_pairs, clean_deals, deal_norms, pair_words, pair_sequences, pair_codes. Read by pair_features.
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_signals }} AS
 SELECT
@@ -22,37 +22,37 @@ SELECT
 
   -- Words, weighted by rarity.
   -- The titles as bags of words: the plainest likeness.
-  {{ similarity.cosine('overlap.title_dot', 'size_one.title_square', 'size_two.title_square') }} AS title_cosine,
+  {{ similarity.cosine('words.title_dot', 'size_one.title_square', 'size_two.title_square') }} AS title_cosine,
   -- Words shared of all words used: falls when one title says more, which the cosine forgives.
-  {{ similarity.jaccard('overlap.title_shared', 'size_one.title_sum', 'size_two.title_sum') }} AS title_jaccard,
+  {{ similarity.jaccard('words.title_shared', 'size_one.title_sum', 'size_two.title_sum') }} AS title_jaccard,
   -- The shorter title within the longer one: a terse shop beside a wordy one.
-  {{ similarity.share('overlap.title_shared', 'LEAST(size_one.title_sum, size_two.title_sum)') }} AS title_containment,
+  {{ similarity.share('words.title_shared', 'LEAST(size_one.title_sum, size_two.title_sum)') }} AS title_containment,
   -- All text with all text, description and brand included.
-  {{ similarity.cosine('overlap.text_dot', 'size_one.text_square', 'size_two.text_square') }} AS text_cosine,
-  {{ similarity.jaccard('overlap.text_shared', 'size_one.text_sum', 'size_two.text_sum') }} AS text_jaccard,
-  {{ similarity.share('overlap.text_shared', 'LEAST(size_one.text_sum, size_two.text_sum)') }} AS text_containment,
+  {{ similarity.cosine('words.text_dot', 'size_one.text_square', 'size_two.text_square') }} AS text_cosine,
+  {{ similarity.jaccard('words.text_shared', 'size_one.text_sum', 'size_two.text_sum') }} AS text_jaccard,
+  {{ similarity.share('words.text_shared', 'LEAST(size_one.text_sum, size_two.text_sum)') }} AS text_containment,
   -- One title in all the other side's text: what one says in the title the other may say in the description.
-  {{ similarity.share('overlap.left_title_found', 'size_one.title_sum') }}
-  + {{ similarity.share('overlap.right_title_found', 'size_two.title_sum') }} AS titles_found,
+  {{ similarity.share('words.left_title_found', 'size_one.title_sum') }}
+  + {{ similarity.share('words.right_title_found', 'size_two.title_sum') }} AS titles_found,
   LEAST(
-    {{ similarity.share('overlap.left_title_found', 'size_one.title_sum') }},
-    {{ similarity.share('overlap.right_title_found', 'size_two.title_sum') }}
+    {{ similarity.share('words.left_title_found', 'size_one.title_sum') }},
+    {{ similarity.share('words.right_title_found', 'size_two.title_sum') }}
   ) AS title_found_lesser,
   -- Words unweighted: where all words are rare, rarity tells nothing.
-  overlap.words_shared,
-  {{ similarity.jaccard('overlap.words_shared', 'size_one.title_words', 'size_two.title_words') }} AS words_jaccard,
-  LEAST(size_one.title_words, size_two.title_words) - overlap.words_shared AS words_alone_fewer,
-  GREATEST(size_one.title_words, size_two.title_words) - overlap.words_shared AS words_alone_more,
+  words.words_shared,
+  {{ similarity.jaccard('words.words_shared', 'size_one.title_words', 'size_two.title_words') }} AS words_jaccard,
+  LEAST(size_one.title_words, size_two.title_words) - words.words_shared AS words_alone_fewer,
+  GREATEST(size_one.title_words, size_two.title_words) - words.words_shared AS words_alone_more,
   -- Names of two words, in their order: "galaxy tab" is not "tab galaxy".
-  {{ similarity.cosine('overlap.pair_dot', 'size_one.pair_square', 'size_two.pair_square') }} AS pair_cosine,
-  overlap.pairs_shared,
+  {{ similarity.cosine('COALESCE(sequences.pair_dot, 0)', 'size_one.pair_square', 'size_two.pair_square') }} AS pair_cosine,
+  COALESCE(sequences.pairs_shared, 0) AS pairs_shared,
   -- Characters: misspellings, words joined or cut, endings.
-  {{ similarity.cosine('overlap.gram_dot', 'size_one.gram_square', 'size_two.gram_square') }} AS gram_cosine,
+  {{ similarity.cosine('COALESCE(sequences.gram_dot, 0)', 'size_one.gram_square', 'size_two.gram_square') }} AS gram_cosine,
   -- The rarest word that both use, and the rarest that only one does: one rare word tells more than ten common ones.
-  overlap.rarest_shared,
-  overlap.rarest_shared_anywhere,
-  LEAST(overlap.rarest_left_only, overlap.rarest_right_only) AS rarest_alone_lesser,
-  GREATEST(overlap.rarest_left_only, overlap.rarest_right_only) AS rarest_alone_greater,
+  words.rarest_shared,
+  words.rarest_shared_anywhere,
+  LEAST(words.rarest_left_only, words.rarest_right_only) AS rarest_alone_lesser,
+  GREATEST(words.rarest_left_only, words.rarest_right_only) AS rarest_alone_greater,
 
   -- Spelling.
   {{ similarity.edit('one.title', 'two.title') }} AS title_edit,
@@ -63,13 +63,13 @@ SELECT
     AS first_word_same,
 
   -- Numbers: sizes, versions, quantities. One that only one side has is often another variant.
-  overlap.numbers_shared,
-  LEAST(overlap.numbers_left_only, overlap.numbers_right_only) AS numbers_alone_fewer,
-  GREATEST(overlap.numbers_left_only, overlap.numbers_right_only) AS numbers_alone_more,
+  words.numbers_shared,
+  LEAST(words.numbers_left_only, words.numbers_right_only) AS numbers_alone_fewer,
+  GREATEST(words.numbers_left_only, words.numbers_right_only) AS numbers_alone_more,
   -- The same by rarity: "2" tells little, "5350" much.
-  overlap.number_weight_shared,
-  LEAST(overlap.number_weight_left_only, overlap.number_weight_right_only) AS number_weight_alone_lesser,
-  GREATEST(overlap.number_weight_left_only, overlap.number_weight_right_only) AS number_weight_alone_greater,
+  words.number_weight_shared,
+  LEAST(words.number_weight_left_only, words.number_weight_right_only) AS number_weight_alone_lesser,
+  GREATEST(words.number_weight_left_only, words.number_weight_right_only) AS number_weight_alone_greater,
 
   -- Model codes: the maker's own number, found in the other side's text however it is written there.
   COALESCE(codes.found, 0) AS codes_found,
@@ -125,7 +125,9 @@ INNER JOIN {{ run_table.deal_norms }} AS size_one
   ON pair.left_key = size_one.deal_key
 INNER JOIN {{ run_table.deal_norms }} AS size_two
   ON pair.right_key = size_two.deal_key
-INNER JOIN {{ run_table.pair_overlap }} AS overlap
-  ON pair.left_key = overlap.left_key AND pair.right_key = overlap.right_key
+INNER JOIN {{ run_table.pair_words }} AS words
+  ON pair.left_key = words.left_key AND pair.right_key = words.right_key
+LEFT JOIN {{ run_table.pair_sequences }} AS sequences
+  ON pair.left_key = sequences.left_key AND pair.right_key = sequences.right_key
 LEFT JOIN {{ run_table.pair_codes }} AS codes
   ON pair.left_key = codes.left_key AND pair.right_key = codes.right_key
