@@ -7,6 +7,7 @@ supported, refused and known to differ is in `infra/local/README.md`.
 """
 
 from . import emulator_patches as _first  # noqa: F401  # patches logging before bqemulator is imported elsewhere
+from .ml.predictor import load_predictor
 from .server import BigQueryServer
 
-__all__ = ["BigQueryServer"]
+__all__ = ["BigQueryServer", "load_predictor"]

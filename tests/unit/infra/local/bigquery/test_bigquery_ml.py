@@ -4,6 +4,8 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery
 
+from infra.local.bigquery import load_predictor
+
 TRAINING = "SELECT x AS f, MOD(x, 7) AS g, IF(x > 500, 1, 0) AS y FROM UNNEST(GENERATE_ARRAY(1, 1000)) x"
 OPTIONS = "OPTIONS (model_type = 'logistic_reg', input_label_cols = ['y'])"
 
@@ -154,3 +156,13 @@ def test_a_registry_that_refuses_leaves_no_model(client, rows, registry):
     registry.refuse = ""
     with pytest.raises(exceptions.NotFound):
         client.get_model("d.refused")
+
+
+def test_a_registered_model_with_transform_predicts_from_the_raw_columns(client, rows, registry):
+    rows(
+        "CREATE MODEL d.online TRANSFORM (ML.STANDARD_SCALER(f) OVER () AS z, UPPER(word) AS word, y) "
+        f"OPTIONS ({REGISTERED}) AS SELECT *, IF(y = 1, 'yes', 'no') AS word FROM d.training"
+    )
+    predictor = load_predictor(registry.versions[f"{client.project}.d.online"]["model_dir"])
+    (low, high) = predictor.predict_instances([{"f": 10, "word": "no"}, {"f": 990, "word": "yes"}])
+    assert (low["predicted_y"], high["predicted_y"]) == (["0"], ["1"])
