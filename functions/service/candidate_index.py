@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
 
+from functions.service.connection_pool import ConnectionPool
 from functions.service.feature_program import DEAL_TYPES, FeatureProgram, Pair
 from functions.service.known_deals import Key
 from functions.service.policy import ServingPolicy
@@ -60,21 +61,21 @@ class MemoryIndex:
         # A program may have several indexes, one being built while another serves.
         self._known = f"known_{next(_numbers)}_"
         self._writing = threading.Lock()
-        self._local = threading.local()
+        self._connections = ConnectionPool(program.connect)
         self._deals: dict[Key, Row] = {}
         self._rivals: dict[Key, set[Pair]] = defaultdict(set)
         # Composed once: reading and translating the templates takes longer than running them.
         self._kept = {t: program.compose(t, {self._raw: "SELECT * FROM arriving"}) for t in self._policy.indexed}
         self._meeting = self._meeting_sql()
-        connection = self._cursor()
-        self._take_in(connection, deals)
-        for table in self._policy.indexed:
-            # Sorted, so that DuckDB skips the keys that a request does not ask for.
-            order = f" ORDER BY {self._policy.key}" if table == self._policy.keys else ""
-            connection.execute(f"CREATE TABLE {self._known}{table} AS SELECT * FROM new_{table}{order}")
-        self._names = self._names_of(connection)
-        given = {table: f"SELECT * FROM {self._known}{table}" for table in self._policy.indexed}
-        self._remember(deals, self._pairs(connection, program.compose(self._policy.pairs, given), self._names))
+        with self._connections.lent() as connection:
+            self._take_in(connection, deals)
+            for table in self._policy.indexed:
+                # Sorted, so that DuckDB skips the keys that a request does not ask for.
+                order = f" ORDER BY {self._policy.key}" if table == self._policy.keys else ""
+                connection.execute(f"CREATE TABLE {self._known}{table} AS SELECT * FROM new_{table}{order}")
+            self._names = self._names_of(connection)
+            given = {table: f"SELECT * FROM {self._known}{table}" for table in self._policy.indexed}
+            self._remember(deals, self._pairs(connection, program.compose(self._policy.pairs, given), self._names))
         self._remember((), (pair for pair in compared if pair[0] in self._deals and pair[1] in self._deals))
 
     def __len__(self) -> int:
@@ -82,9 +83,9 @@ class MemoryIndex:
 
     def candidates(self, deals: Sequence[Row]) -> list[Pair]:
         """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
-        connection = self._cursor()
-        self._take_in(connection, deals)
-        return self._pairs(connection, self._meeting, self._names | self._names_of(connection))
+        with self._connections.lent() as connection:
+            self._take_in(connection, deals)
+            return self._pairs(connection, self._meeting, ChainMap(self._names_of(connection), self._names))
 
     def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
         """The pairs that were compared before and share a deal with one of these."""
@@ -101,24 +102,17 @@ class MemoryIndex:
         """Have new deals, or new versions of known ones, found from now on."""
         if not deals:
             return
-        with self._writing:
-            connection = self._cursor()
+        with self._writing, self._connections.lent() as connection:
             self._take_in(connection, deals)
             names = self._names_of(connection)
-            pairs = self._pairs(connection, self._meeting, self._names | names)
+            pairs = self._pairs(connection, self._meeting, ChainMap(names, self._names))
             connection.execute("BEGIN")
             for table in self._policy.indexed:
                 connection.execute(f"DELETE FROM {self._known}{table} WHERE {self._is_new()}")
                 connection.execute(f"INSERT INTO {self._known}{table} SELECT * FROM new_{table}")
             connection.execute("COMMIT")
-            self._names = self._names | names
+            self._names |= names
             self._remember(deals, pairs)
-
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._program.connect()
-        return connection
 
     def _take_in(self, connection: duckdb.DuckDBPyConnection, deals: Sequence[Row]) -> None:
         """What is kept of each deal, for these deals, as the connection's own tables `new_*`."""

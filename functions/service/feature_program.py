@@ -8,7 +8,6 @@ Its inputs are parameters and not tables, because DuckDB plans a prepared statem
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from etl.errors import ConfigurationError
 from etl.model_policy import ModelPolicy
 from etl.names import Namespace
 from etl.templates import RenderedSql, Templates, in_order
+from functions.service.connection_pool import ConnectionPool
 from functions.service.frozen_lookup import JOINT, FrozenLookup
 from functions.service.policy import ServingPolicy
 from functions.service.sql_functions import add_function, add_functions
@@ -88,7 +88,9 @@ class FeatureProgram:
             serving.features,
             {serving.deals: _parameter(1, DEAL_COLUMNS), "request_pairs": _parameter(2, PAIR_COLUMNS)},
         )
-        self._local = threading.local()
+        self._ready = ConnectionPool(self._prepared)
+        with self._ready.lent():
+            pass  # the first request finds one that is prepared
 
     def compute(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         """The rows of the feature table for pairs of deals; one row per pair, in any order.
@@ -99,14 +101,13 @@ class FeatureProgram:
         """
         asked = (dict(zip(PAIR_COLUMNS, (*left, *right), strict=True)) for left, right in pairs)
         arguments = f"{_rows(deals, DEAL_COLUMNS)}, {_rows(asked, PAIR_COLUMNS)}"
-        found = self._prepared().execute(f"EXECUTE features({arguments})").to_arrow_table()
+        with self._ready.lent() as connection:
+            found = connection.execute(f"EXECUTE features({arguments})").to_arrow_table()
         return list(_as_bigquery(found).to_pylist())
 
     def _prepared(self) -> duckdb.DuckDBPyConnection:
-        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._database.cursor()
-            connection.execute(f"PREPARE features AS {self.sql}")
+        connection = self._database.cursor()
+        connection.execute(f"PREPARE features AS {self.sql}")
         return connection
 
     def _add_frozen(self, name: str, table: pa.Table) -> None:

@@ -1,9 +1,9 @@
 /*
   Pairs worth asking a person about, the most useful first. One row per pair of the last 14 days that nobody has judged.
 
-  Four reasons: `uncertain` (near the threshold), `disagreement` (the pair got different answers, from two versions or in
-  other company), `unseen_source` (a source without labels), `random` (a fixed hundredth of all pairs by hash, so that
-  live precision can be measured without the bias of the other three).
+  Four reasons: `uncertain` (near the threshold), `disagreement` (the pair got different answers, from two versions or
+  in other company), `unseen_source` (a source without labels), `random` (a fixed hundredth of all pairs by hash, so
+  that live precision can be measured without the bias of the other three).
 
   Reads inferences, labels, feedback. Read by people: SELECT * FROM review_queue ORDER BY rank.
 */
