@@ -1,7 +1,8 @@
-"""Commands about the SQL: `sql list` and `sql render`."""
+"""Commands about the SQL that only look at it: `sql list`, `sql render` and `sql check`."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,11 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 import sql
-from deployment.cli.session import OPTIONS, model_of, print_json
+from deployment.cli.session import OPTIONS, ROOT, model_of, print_json
 from deployment.sql_preview import describe_files, render_file
+from deployment.workbench.check import check as check_sql
+from deployment.workbench.check import readers_of, style
+from etl.errors import InputError
 from etl.settings import load_settings
 from etl.templates import Templates
 
@@ -45,11 +49,55 @@ def render(
     Example: bqloop sql render deal_duplicates/features/clean_deals.sql
     """
     settings = load_settings(OPTIONS.env)
-    path = file.resolve().relative_to(sql.ROOT) if file.resolve().is_relative_to(sql.ROOT) else file
-    text = render_file(
-        settings, Templates.from_tree(model_of(settings)), path.as_posix().removeprefix("sql/"), run
-    ).text
+    text = render_file(settings, Templates.from_tree(model_of(settings)), template_path(file), run).text
     if OPTIONS.console.is_terminal:
         OPTIONS.console.print(Syntax(text, "sql", word_wrap=True))
     else:
         typer.echo(text, nl=False)
+
+
+@app.command("check")
+def check_files(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files under sql/; default: all.")] = None,
+    lint: Annotated[bool, typer.Option("--lint/--no-lint", help="Also run sqlfluff; default: on named files.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Find what is wrong with the SQL without running it: Jinja, Google's analyzer, the house rules, sqlfluff.
+
+    With FILE, what is wrong in it and in what reads it.
+
+    Example: bqloop sql check deal_duplicates/features/clean_deals.sql
+    """
+    settings = load_settings(OPTIONS.env)
+    templates = Templates.from_tree(model_of(settings))
+    named = [template_path(file) for file in files or ()]
+    for path in named:
+        if path not in templates.sources:
+            raise InputError(f"file: there is no sql/{path}. You can see those that there are with: bqloop sql list")
+    with OPTIONS.errors.status("Checking the SQL"):
+        project, findings = check_sql(settings, templates)
+        if named:
+            wanted = {f"sql/{path}" for path in readers_of(project, named)}
+            findings = [finding for finding in findings if finding.file in wanted]
+        if lint or named:
+            findings += style(ROOT, [f"sql/{path}" for path in named] or ["sql"])
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            OPTIONS.console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
+        for path, reason in project.unchecked.items():
+            if path != reason:
+                told = f"sql/{path} was not checked, because sql/{reason} is wrong"
+                OPTIONS.errors.print(told, markup=False, highlight=False, soft_wrap=True)
+        OPTIONS.errors.print(
+            f"{len(project.analyses)} of {len(project.paths)} files are right; {len(findings)} findings"
+        )
+    if findings:
+        raise typer.Exit(1)
+
+
+def template_path(file: Path) -> str:
+    """A file as people name it, as the path below `sql/` that templates go by."""
+    path = file.resolve().relative_to(sql.ROOT) if file.resolve().is_relative_to(sql.ROOT) else file
+    return path.as_posix().removeprefix("sql/")

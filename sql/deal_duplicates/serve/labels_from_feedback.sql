@@ -26,14 +26,14 @@ settled AS (
     left_id,
     right_source,
     right_id,
-    COUNTIF(is_duplicate) > COUNTIF(NOT is_duplicate) AS is_duplicate,
+    COUNTIF(word.is_duplicate) > COUNTIF(NOT word.is_duplicate) AS is_duplicate,
     COUNT(*) AS voices,
     MIN(given_by) AS first_voice,
     MAX(given_at) AS given_at,
     LOGICAL_OR(origin = 'review') AS was_asked
-  FROM last_words
+  FROM last_words AS word
   GROUP BY left_source, left_id, right_source, right_id
-  HAVING COUNTIF(is_duplicate) != COUNTIF(NOT is_duplicate)
+  HAVING COUNTIF(word.is_duplicate) != COUNTIF(NOT word.is_duplicate)
 ),
 
 heard AS (
