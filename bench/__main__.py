@@ -10,6 +10,7 @@ PROGRAMS = {
     "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
     "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
     "serve": "the service beside a bare app that asks the same endpoint: latency and requests a second",
+    "bqml": "the local BigQuery ML beside XGBoost and NumPy called directly: training, prediction, memory",
     "peers": "splink on the same generated deals and the same machine",
 }
 
