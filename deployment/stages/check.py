@@ -12,6 +12,7 @@ from deployment.stages.tables import of_run
 from deployment.stages.turn import take_turn
 from etl.errors import StateError, StillRunning
 from etl.model_policy import Freshness
+from etl.templates import RenderedSql
 from etl.warehouse import Null
 
 # Examples of violating rows that are kept in the ledger.
@@ -120,13 +121,24 @@ def _violations(run: Run) -> list[dict[str, Any]]:
     for path in run.templates.folder(f"{run.message.model}/checks"):
         name = path.rsplit("/", 1)[-1].removesuffix(".sql")
         check_policy = run.policy.checks.get(name)
-        rows = run.warehouse.read(tables.render(path), run.parameters(), usage=run.usage)
-        found.append(
-            {
-                "check": name,
-                "severity": check_policy.severity if check_policy else "warn",
-                "rows": len(rows),
-                "examples": rows[:_EXAMPLES],
-            }
-        )
+        severity = check_policy.severity if check_policy else "warn"
+        statement = tables.render(path)
+        if severity == "quarantine":
+            count, examples = _quarantine(run, name, statement)
+        else:
+            rows = run.warehouse.read(statement, run.parameters(), usage=run.usage)
+            count, examples = len(rows), rows[:_EXAMPLES]
+        found.append({"check": name, "severity": severity, "rows": count, "examples": examples})
     return found
+
+
+def _quarantine(run: Run, name: str, check_statement: RenderedSql) -> tuple[int, list[dict[str, Any]]]:
+    """Keep the rows that a check finds out of the run; how many there are, and a few of them."""
+    folder = f"{run.message.model}/monitor"
+    tables = of_run(run, check_query=check_statement.text)
+    run.execute(tables.render(f"{folder}/quarantine.sql"), f"quarantine-{name}", check_name=name)
+    rows = run.warehouse.read(
+        tables.render(f"{folder}/quarantined.sql"), run.parameters(check_name=name), usage=run.usage
+    )
+    examples = [{key: value for key, value in row.items() if key != "row_count"} for row in rows]
+    return (rows[0]["row_count"] if rows else 0), examples

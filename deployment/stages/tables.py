@@ -130,6 +130,7 @@ class TableSet:
             "run_table": self._run_tables(),
             "ledger": naming.ledger(self.templates.stems("ledger")),
             "policy": policy,
+            "quarantined": any(check.severity == "quarantine" for check in policy.checks.values()),
             "feature_columns": FeatureColumns(self.run.warehouse, training, policy.not_features),
             **self.extra,
         }

@@ -12,4 +12,3 @@ WHERE
   ingested_at <= @as_of
   AND NOT REGEXP_CONTAINS(title, r'[\p{L}\p{N}]')
 ORDER BY ingested_at, source, deal_id
-LIMIT 1000

@@ -7,14 +7,27 @@
   on purpose: they hold whatever a source sends, its own cluster or product numbers among it, which would give labels
   away.
 
-  Reads raw_deals. Read by all that follows, and by the prediction service for the deals that it is asked about.
+  What a check of severity `quarantine` found is left out of the run.
+
+  Reads raw_deals, quarantined_rows. Read by all that follows, and by the prediction service for the deals that it is asked about.
 */
 CREATE OR REPLACE TABLE {{ run_table.clean_deals }}
 CLUSTER BY deal_key AS
 WITH latest AS (
   SELECT *
-  FROM {{ table.raw_deals }}
-  WHERE ingested_at <= @as_of
+  FROM {{ table.raw_deals }} AS came
+  WHERE
+    ingested_at <= @as_of
+    {% if quarantined is defined and quarantined %}
+    AND NOT EXISTS (
+      SELECT 1 FROM {{ table.quarantined_rows }} AS kept_out
+      WHERE
+        kept_out.run_id = @run_id
+        AND kept_out.source = came.source
+        AND kept_out.deal_id = came.deal_id
+        AND kept_out.ingested_at = came.ingested_at
+    )
+    {% endif %}
   QUALIFY ROW_NUMBER() OVER (PARTITION BY source, deal_id ORDER BY ingested_at DESC) = 1
 )
 
