@@ -11,7 +11,6 @@ PROGRAMS = {
     "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
     "serve": "the service beside a bare app that asks the same endpoint: latency and requests a second",
     "bqml": "the local BigQuery ML beside XGBoost and NumPy called directly: training, prediction, memory",
-    "peers": "splink on the same generated deals and the same machine",
 }
 
 

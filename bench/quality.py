@@ -80,7 +80,9 @@ def main(arguments: list[str]) -> None:
     default = os.environ.get("BQLOOP_DATASETS") or Path(__file__).resolve().parents[2] / "shared" / "datasets"
     parser.add_argument("--folder", type=Path, default=default)
     options = parser.parse_args(arguments)
-    table = Table("data set", "splits", "candidate", "threshold", "precision", "recall", "F1", "spread", "asked", "seconds")
+    table = Table(
+        "data set", "splits", "candidate", "threshold", "precision", "recall", "F1", "spread", "asked", "seconds"
+    )
     for name in options.datasets:
         for splits in ("standard",) if options.no_grouped else ("standard", "grouped"):
             rows = list(measure(name, options.folder / name, splits, options.seeds if splits == "standard" else 1))
@@ -89,7 +91,10 @@ def main(arguments: list[str]) -> None:
                 name,
                 splits,
                 ", ".join(sorted({row["name"] for row in rows})),
-                *(f"{statistics.mean(row[column] for row in rows):.3f}" for column in ("threshold", "precision", "recall", "f1_score")),
+                *(
+                    f"{statistics.mean(row[column] for row in rows):.3f}"
+                    for column in ("threshold", "precision", "recall", "f1_score")
+                ),
                 f"{min(scores):.3f}-{max(scores):.3f}",
                 f"{PUBLISHED[name]:.2f}" if splits == "standard" else "",
                 f"{statistics.mean(row['seconds'] for row in rows):.0f}",
@@ -114,9 +119,13 @@ def measure(name: str, folder: Path, splits: str, seeds: int) -> Iterator[dict[s
             row = dict(judged[best, "test"])
             row["seconds"] = (dt.datetime.now(dt.UTC) - began).total_seconds()
             row["threshold"] = judged[best, "validation"]["threshold"]
-            Console(stderr=True).print(f"{name} {splits} seed {seed}: {best} {row['f1_score']:.4f}", [
-                (n, split, round(r["f1_score"] or 0, 4), round(r["average_precision"] or 0, 4)) for (n, split), r in judged.items()
-            ])
+            Console(stderr=True).print(
+                f"{name} {splits} seed {seed}: {best} {row['f1_score']:.4f}",
+                [
+                    (n, split, round(r["f1_score"] or 0, 4), round(r["average_precision"] or 0, 4))
+                    for (n, split), r in judged.items()
+                ],
+            )
             yield row
 
 

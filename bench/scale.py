@@ -38,7 +38,15 @@ from etl.sample_deals import World, day_batches, generate_labels
 STEPS = {
     "clean": ("clean_deals", "deal_tokens", "token_stats", "deal_weights", "deal_norms"),
     "block": ("deal_keys", "key_stats", "deal_blocks", "candidate_pairs", "compared_pairs"),
-    "compare": ("pair_words", "pair_sequences", "pair_codes", "pair_signals", "pair_scores", "pair_context", "pair_features"),
+    "compare": (
+        "pair_words",
+        "pair_sequences",
+        "pair_codes",
+        "pair_signals",
+        "pair_scores",
+        "pair_context",
+        "pair_features",
+    ),
     "predict": ("pair_probabilities", "pair_verdicts"),
     "cluster": ("cluster_links", "clusters", "cluster_members"),
 }
@@ -64,18 +72,52 @@ def main(arguments: list[str]) -> None:
         "BQLOOP_DUCKDB_MEMORY": options.memory,
         "OMP_NUM_THREADS": str(options.threads),
     }
-    table = Table("deals", *STEPS, "all", "ms/deal", "pairs/deal", "complete", "F1", "1% day", "of all", "peak GB", title="seconds")
+    table = Table(
+        "deals",
+        *STEPS,
+        "all",
+        "ms/deal",
+        "pairs/deal",
+        "complete",
+        "F1",
+        "1% day",
+        "of all",
+        "peak GB",
+        title="seconds",
+    )
     for size in options.sizes:
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "scale", "--one", "--sizes", str(size), "--days", str(options.days), "--labels", str(options.labels)],
-            env=environment, stdout=subprocess.PIPE, text=True, check=True,
+            [
+                sys.executable,
+                "-m",
+                "bench",
+                "scale",
+                "--one",
+                "--sizes",
+                str(size),
+                "--days",
+                str(options.days),
+                "--labels",
+                str(options.labels),
+            ],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         found = json.loads(done.stdout.strip().splitlines()[-1])
         whole = found["seconds"]
         table.add_row(
-            f"{found['deals']:,}", *(f"{found['steps'][step]:.0f}" for step in STEPS), f"{whole:.0f}",
-            f"{1000 * whole / found['deals']:.3f}", f"{found['pairs'] / found['deals']:.1f}", f"{found['completeness']:.3f}",
-            f"{found['f1']:.3f}", f"{found['day_seconds']:.1f}", f"{100 * found['day_seconds'] / whole:.1f} %", f"{found['peak_gb']:.1f}",
+            f"{found['deals']:,}",
+            *(f"{found['steps'][step]:.0f}" for step in STEPS),
+            f"{whole:.0f}",
+            f"{1000 * whole / found['deals']:.3f}",
+            f"{found['pairs'] / found['deals']:.1f}",
+            f"{found['completeness']:.3f}",
+            f"{found['f1']:.3f}",
+            f"{found['day_seconds']:.1f}",
+            f"{100 * found['day_seconds'] / whole:.1f} %",
+            f"{found['peak_gb']:.1f}",
         )
         Console(width=160).print(table)
 
@@ -120,7 +162,13 @@ def truth_of(app: Application, run_id: str, world: World, days: int) -> dict[str
     """Completeness of the candidates and F1 of the pairs called duplicates, against all true pairs."""
     dataset = f"{app.settings.project}.{app.settings.dataset}"
     truth = pa.concat_tables(batch.truth for day in range(days) for batch in day_batches(world, day))
-    load(app, truth.group_by(["source", "deal_id"]).aggregate([("offer", "max")]).rename_columns(["source", "deal_id", "offer"]), "bench_truth")
+    load(
+        app,
+        truth.group_by(["source", "deal_id"])
+        .aggregate([("offer", "max")])
+        .rename_columns(["source", "deal_id", "offer"]),
+        "bench_truth",
+    )
     query = (Path(__file__).parent / "scale_truth.sql").read_text().replace("DATASET", dataset)
     row = next(iter(app.bigquery.query(query).result()))
     right, called, true = row["called_right"], row["called"], row["true_pairs"]
