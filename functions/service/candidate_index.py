@@ -65,7 +65,10 @@ class MemoryIndex:
         self._deals: dict[Key, Row] = {}
         self._rivals: dict[Key, set[Pair]] = defaultdict(set)
         # Composed once: reading and translating the templates takes longer than running them.
-        self._kept = {t: program.compose(t, {self._raw: "SELECT * FROM arriving"}) for t in self._policy.indexed}
+        self._kept: dict[str, str] = {}
+        for table in self._policy.indexed:
+            before = {kept: f"SELECT * FROM new_{kept}" for kept in self._kept}
+            self._kept[table] = program.compose(table, {self._raw: "SELECT * FROM arriving", **before})
         self._meeting = self._meeting_sql()
         with self._connections.lent() as connection:
             self._take_in(connection, deals)
