@@ -271,7 +271,7 @@ def test_many_groups_are_gathered_into_blocks_and_the_interval_stays_about_as_wi
 ) -> None:
     gathered = new_evaluation(bootstrap_blocks=60)
     gathered.compare(models)
-    assert gathered.table("bootstrap_counts").block.nunique() == 60
+    assert set(gathered.table("bootstrap_counts").block) <= set(range(60))
     widths = []
     for evaluation in (measured, gathered):
         comparison = evaluation.table("comparison").query("metric == 'f1_score'").set_index("candidate")
