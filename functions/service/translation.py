@@ -235,6 +235,11 @@ def _inside(node: exp.Expr) -> exp.Expr:
     return node.unnest() if isinstance(node, exp.Paren) else node
 
 
+def _count_if(node: exp.CountIf) -> exp.Expr:
+    # DuckDB's own gives NULL where the condition is NULL in every row, BigQuery's 0.
+    return exp.Count(this=exp.Case(ifs=[exp.If(this=node.this, true=exp.Literal.number(1))]))
+
+
 def _array_concat(node: exp.ArrayConcat) -> exp.Expr:
     # NULL where any array is; DuckDB would leave that one out.
     arrays = [node.this, *node.expressions]
@@ -271,4 +276,5 @@ _REWRITES: tuple[tuple[type[exp.Expr], Callable[..., exp.Expr]], ...] = (
     (exp.Greatest, _extreme),
     (exp.Least, _extreme),
     (exp.ArrayConcat, _array_concat),
+    (exp.CountIf, _count_if),
 )

@@ -80,6 +80,18 @@ OTHERS = [
     "7 / 2",
     "ARRAY_LENGTH(REGEXP_EXTRACT_ALL('a1 b22', r'[a-z]([0-9]+)'))",
     "ARRAY_LENGTH(ARRAY_CONCAT([1], [2, 3]))",
+    *(
+        f"(SELECT {aggregate} FROM UNNEST({values}) AS x)"
+        for aggregate in (
+            "COUNTIF(x)",
+            "COUNT(x)",
+            "LOGICAL_OR(x)",
+            "LOGICAL_AND(x)",
+            "MAX(IF(x, 2, 1))",
+            "SUM(IF(x, 2, 1))",
+        )
+        for values in ("[TRUE, NULL, FALSE]", "[CAST(NULL AS BOOL)]", "[TRUE, TRUE]")
+    ),
 ]
 
 

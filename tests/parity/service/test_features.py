@@ -24,9 +24,10 @@ from infra.local.bigquery import BigQueryServer
 MODEL = "deal_duplicates"
 NOW = dt.datetime(2026, 11, 21, 6, tzinfo=dt.UTC)
 
-# Seen to pass once `ROUND(…, 9)` stands around the scores that rivals are ranked by (sums of floats tie or not by their order
-# of addition) and once the local BigQuery tells WITH OFFSET AS place from another query's column `place`.
-unsettled = pytest.mark.xfail(strict=False, reason="ranks of unrounded sums; offsets in the local BigQuery")
+# The local BigQuery takes 1 off every column called as some WITH OFFSET of the same statement: features/deal_tokens.sql has
+# `place` as an offset and as a number of its own, so that its grams start one character early there. With either of the
+# two mended both tests pass.
+unsettled = pytest.mark.xfail(strict=False, reason="the local BigQuery confuses two columns called place")
 
 TITLES = [
     "Sony Turntable PSLX350H 33-1/3 RPM",
