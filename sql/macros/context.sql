@@ -7,12 +7,12 @@
 
 {# The rivals on one side of the pair; `kind` is source or seller. #}
 {% macro rivals(side, kind) -%}
-PARTITION BY {{ 'left_key, right_' ~ kind if side == 'left' else 'right_key, left_' ~ kind }}
+  PARTITION BY {{ 'left_key, right_' ~ kind if side == 'left' else 'right_key, left_' ~ kind }}
 {%- endmacro %}
 
 {# 1 for the best of the rivals, then 2, 3 ...; ten and more are one. #}
 {% macro rank(side, kind, score) -%}
-LEAST(10, RANK() OVER ({{ rivals(side, kind) }} ORDER BY {{ score }} DESC))
+  LEAST(10, RANK() OVER ({{ rivals(side, kind) }} ORDER BY {{ score }} DESC))
 {%- endmacro %}
 
 {#

@@ -9,7 +9,8 @@
 
   What a check of severity `quarantine` found is left out of the run.
 
-  Reads raw_deals, quarantined_rows. Read by all that follows, and by the prediction service for the deals that it is asked about.
+  Reads raw_deals, quarantined_rows. Read by all that follows, and by the prediction service for the deals that it is
+  asked about.
 */
 CREATE OR REPLACE TABLE {{ run_table.clean_deals }}
 CLUSTER BY deal_key AS

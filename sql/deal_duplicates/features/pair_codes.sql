@@ -30,7 +30,9 @@ sought AS (
       ON pair.{{ mine }} = codes.deal_key
     INNER JOIN {{ run_table.clean_deals }} AS deal
       ON pair.{{ other }} = deal.deal_key
-  {{ 'UNION ALL' if not loop.last }}
+  {% if not loop.last %}
+  UNION ALL
+  {% endif %}
   {% endfor %}
 ),
 

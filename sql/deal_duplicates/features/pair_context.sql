@@ -14,11 +14,11 @@ CREATE OR REPLACE TABLE {{ run_table.pair_context }} AS
 WITH bests AS (
   SELECT
     {% for score in scores %}
-    {% for side in sides %}
-    {% for kind in kinds %}
-    MAX({{ score }}) OVER ({{ context.rivals(side, kind) }}) AS {{ side }}_{{ score }}_{{ kind }}_best,
-    {% endfor %}
-    {% endfor %}
+      {% for side in sides %}
+        {% for kind in kinds %}
+          MAX({{ score }}) OVER ({{ context.rivals(side, kind) }}) AS {{ side }}_{{ score }}_{{ kind }}_best,
+        {% endfor %}
+      {% endfor %}
     {% endfor %}
     *
   FROM {{ run_table.pair_scores }}
@@ -27,17 +27,17 @@ WITH bests AS (
 margins AS (
   SELECT
     {% for score in scores %}
-    {% for side in sides %}
-    {% for kind in kinds %}
-    {{ context.margin(side, kind, score, side ~ '_' ~ score ~ '_' ~ kind ~ '_best') }}
-      AS {{ side }}_{{ score }}_{{ kind }}_margin,
-    {% endfor %}
-    {% endfor %}
+      {% for side in sides %}
+        {% for kind in kinds %}
+          {{ context.margin(side, kind, score, side ~ '_' ~ score ~ '_' ~ kind ~ '_best') }}
+            AS {{ side }}_{{ score }}_{{ kind }}_margin,
+        {% endfor %}
+      {% endfor %}
     {% endfor %}
     {% for score in ['likeness', 'rareness'] %}
-    {% for side in sides %}
-    {{ context.rank(side, 'source', score) }} AS {{ side }}_{{ score }}_rank,
-    {% endfor %}
+      {% for side in sides %}
+        {{ context.rank(side, 'source', score) }} AS {{ side }}_{{ score }}_rank,
+      {% endfor %}
     {% endfor %}
     left_key,
     right_key
@@ -46,15 +46,16 @@ margins AS (
 
 SELECT
   {% for score in ['likeness', 'rareness'] %}
-  LEAST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_better,
-  GREATEST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_worse,
+    LEAST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_better,
+    GREATEST(left_{{ score }}_rank, right_{{ score }}_rank) AS {{ score }}_rank_worse,
   {% endfor %}
   {% for score in scores %}
-  {% for kind in kinds %}
-  LEAST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin) AS {{ score }}_{{ kind }}_margin_lesser,
-  GREATEST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin)
-    AS {{ score }}_{{ kind }}_margin_greater,
-  {% endfor %}
+    {% for kind in kinds %}
+      LEAST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin)
+        AS {{ score }}_{{ kind }}_margin_lesser,
+      GREATEST(left_{{ score }}_{{ kind }}_margin, right_{{ score }}_{{ kind }}_margin)
+        AS {{ score }}_{{ kind }}_margin_greater,
+    {% endfor %}
   {% endfor %}
   left_key,
   right_key

@@ -1,7 +1,8 @@
 /*
   Unlearned scores by which a pair is ranked among its rivals. One row per pair.
 
-  Unlearned, so that a rank means the same for every model and every run; several, because what tells rivals apart differs.
+  Unlearned, so that a rank means the same for every model and every run; several, because what tells rivals apart
+  differs.
 
   Reads pair_signals. Read by pair_context.
 */

@@ -1,8 +1,9 @@
 /*
-  Which sequences the titles of a pair share: words next to each other, characters next to each other. One row per pair.
+  Which sequences the titles of a pair share: words next to each other, characters next to each other. One row per
+  pair.
 
-  A left join, though only what both have counts: it makes every engine go from the pairs to the tokens, never from token to
-  token.
+  A left join, though only what both have counts: it makes every engine go from the pairs to the tokens, never from
+  token to token.
 
   Reads compared_pairs, deal_weights. Read by pair_signals.
 */

@@ -44,10 +44,12 @@ SELECT
   LEAST(size_one.title_words, size_two.title_words) - words.words_shared AS words_alone_fewer,
   GREATEST(size_one.title_words, size_two.title_words) - words.words_shared AS words_alone_more,
   -- Names of two words, in their order: "galaxy tab" is not "tab galaxy".
-  {{ similarity.cosine('COALESCE(sequences.pair_dot, 0)', 'size_one.pair_square', 'size_two.pair_square') }} AS pair_cosine,
+  {{ similarity.cosine('COALESCE(sequences.pair_dot, 0)', 'size_one.pair_square', 'size_two.pair_square') }}
+    AS pair_cosine,
   COALESCE(sequences.pairs_shared, 0) AS pairs_shared,
   -- Characters: misspellings, words joined or cut, endings.
-  {{ similarity.cosine('COALESCE(sequences.gram_dot, 0)', 'size_one.gram_square', 'size_two.gram_square') }} AS gram_cosine,
+  {{ similarity.cosine('COALESCE(sequences.gram_dot, 0)', 'size_one.gram_square', 'size_two.gram_square') }}
+    AS gram_cosine,
   -- The rarest word that both use, and the rarest that only one does: one rare word tells more than ten common ones.
   words.rarest_shared,
   words.rarest_shared_anywhere,
