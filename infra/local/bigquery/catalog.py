@@ -15,8 +15,51 @@ from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 CACHES = ("_datasets", "_tables", "_routines", "_models", "_snapshots", "_mviews", "_row_access")
 
 
+_GONE = object()
+
+
 class SteadyDict(dict[Any, Any]):
-    """A dict that may be changed by one thread while others walk through it."""
+    """A dict that may be changed by one thread while others walk through it.
+
+    What an open transaction changes is noted with the engine: it is not on disk yet for others, who read the catalog
+    anew after their own transactions, and must not be lost to them.
+    """
+
+    def __init__(self, entries: dict[Any, Any], name: str, engine: Any) -> None:
+        super().__init__(entries)
+        self._name = name
+        self._engine = engine
+
+    def overlay(self) -> None:
+        """Put in what open transactions have changed."""
+        for changes in list(self._engine.open_changes.values()):
+            for (cache, key), value in list(changes.items()):
+                if cache != self._name:
+                    continue
+                if value is _GONE:
+                    super().pop(key, None)
+                else:
+                    super().__setitem__(key, value)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Set, and note it if a transaction is open."""
+        self._note(key, value)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        """Delete, and note it if a transaction is open."""
+        self._note(key, _GONE)
+        super().__delitem__(key)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Take out, and note it if a transaction is open."""
+        self._note(key, _GONE)
+        return super().pop(key, *default)
+
+    def _note(self, key: Any, value: Any) -> None:
+        changes = self._engine.open_changes.get(threading.get_ident())
+        if changes is not None:
+            changes[self._name, key] = value
 
     def values(self) -> Any:
         """A list of what is in it now."""
@@ -33,7 +76,7 @@ class SteadyDict(dict[Any, Any]):
 def steady(catalog: DuckDBCatalogRepository) -> DuckDBCatalogRepository:
     """The catalog with caches that several threads may use."""
     for name in CACHES:
-        setattr(catalog._cache, name, SteadyDict(getattr(catalog._cache, name)))
+        setattr(catalog._cache, name, SteadyDict(getattr(catalog._cache, name), name, catalog._engine))
     return catalog
 
 
@@ -49,4 +92,7 @@ def reload_catalog(catalog: DuckDBCatalogRepository) -> None:
         fresh = DuckDBCatalogRepository(catalog._engine)
         fresh._hydrate_from_duckdb()
         for name in CACHES:
-            setattr(catalog._cache, name, SteadyDict(getattr(fresh._cache, name)))
+            entries = SteadyDict(getattr(fresh._cache, name), name, catalog._engine)
+            entries.overlay()
+            setattr(catalog._cache, name, entries)
+            entries.overlay()  # what was changed meanwhile went to the cache before

@@ -39,6 +39,8 @@ class ThreadedEngine(DuckDBEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._local = threading.local()
+        # What open transactions have changed in the catalog, by thread; see `catalog.SteadyDict`.
+        self.open_changes: dict[int, dict[tuple[str, Any], Any]] = {}
         self._exclusive = threading.Lock()
 
     @property
@@ -88,11 +90,15 @@ class ThreadedEngine(DuckDBEngine):
         """Open a transaction in this thread's session."""
         self.connection.execute("BEGIN TRANSACTION")
         self._local.open = True
+        self.open_changes[threading.get_ident()] = {}
 
     def commit(self) -> None:
         """Make the open transaction's changes lasting and visible."""
         self._local.open = False
-        self.connection.execute("COMMIT")
+        try:
+            self.connection.execute("COMMIT")
+        finally:
+            self.open_changes.pop(threading.get_ident(), None)
 
     def rollback(self) -> None:
         """Forget the open transaction's changes; nothing if DuckDB closed it by itself."""
@@ -101,6 +107,8 @@ class ThreadedEngine(DuckDBEngine):
             self.connection.execute("ROLLBACK")
         except duckdb.TransactionException:
             return
+        finally:
+            self.open_changes.pop(threading.get_ident(), None)
 
     @property
     def in_transaction(self) -> bool:
