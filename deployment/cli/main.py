@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deployment.cli import delivery, demo, doctor, evaluation, imports, loop, promotion, runs, sql_files
+from deployment.cli import delivery, demo, doctor, evaluation, imports, loop, promotion, runs, sql_cases, sql_files
 from deployment.cli.session import OPTIONS
 from etl.errors import BqloopError
 
@@ -39,6 +39,7 @@ app.command()(doctor.doctor)
 app.command()(delivery.package)
 app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")
+sql_files.app.command("test")(sql_cases.run_cases)
 app.add_typer(sql_files.app, name="sql")
 
 
