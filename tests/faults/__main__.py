@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from tests.faults import scenarios as all_scenarios
 from tests.faults.cloud_kills import killed_runs
+from tests.faults.google_emulator import running_emulator
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Lane, Result, carry_out, measure
@@ -28,13 +30,15 @@ def main() -> int:
     parser.add_argument("--kind", default="", help="only scenarios whose kind contains this")
     parser.add_argument("--scenario", action="append", default=[], help="one scenario, as a report names it")
     parser.add_argument("--cloud-kills", type=int, default=24, help="how often the whole cloud is killed; 0 for never")
-    parser.add_argument("--pubsub", default="", help="address of another Pub/Sub, such as Google's emulator")
+    parser.add_argument("--pubsub", default="", help="`google` for Google's emulator, or an address")
     parser.add_argument("--keep", default="", help="keep the state in this folder")
     arguments = parser.parse_args()
     folder = Path(arguments.keep or tempfile.mkdtemp(prefix="bqloop-faults-"))
     began = time.monotonic()
-    world = World(folder, tuple(f"tiny_{n}" for n in range(arguments.lanes)), pubsub=arguments.pubsub)
-    with world.running():
+    with contextlib.ExitStack() as stack:
+        pubsub = stack.enter_context(running_emulator()) if arguments.pubsub == "google" else arguments.pubsub
+        world = World(folder, tuple(f"tiny_{n}" for n in range(arguments.lanes)), pubsub=pubsub)
+        stack.enter_context(world.running())
         lanes = [Lane(world, model) for model in world.models]
         measure(lanes)
         print(f"Up and measured after {time.monotonic() - began:.0f} s: {world.state}", flush=True)

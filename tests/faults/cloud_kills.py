@@ -75,6 +75,11 @@ class KilledCloud:
             os.environ.clear()
             os.environ.update(before)
 
+    @property
+    def pid(self) -> int:
+        """Process ID of the cloud."""
+        return int(self._process.pid)
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         orders = {"state": str(self.state), "models": [MODEL], "ports": self._ports}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.faults import scenarios
 from tests.faults.calls import Fault
+from tests.faults.cloud_kills import killed_runs
+from tests.faults.google_emulator import launcher, running_emulator
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Lane, carry_out, measure
@@ -38,6 +41,29 @@ def test_a_slice_of_all_faults_leaves_ledger_registry_and_endpoint_as_an_undistu
     results = carry_out(lanes, chosen)
     assert all(result.survived for result in results), "\n" + report(results)
     assert sum(result.injected for result in results) >= 20
+
+
+@pytest.mark.slow
+@pytest.mark.peer
+@pytest.mark.skipif(launcher() is None, reason="Google's Pub/Sub emulator is not installed")
+def test_the_same_holds_over_googles_own_pubsub_emulator(tmp_path: Path) -> None:
+    with running_emulator() as pubsub, World(tmp_path, ("tiny_g",), pubsub=pubsub).running() as world:
+        lane = Lane(world, "tiny_g")
+        lane.measure()
+        draw = random.Random(SEED)
+        chosen = [
+            *draw.sample(list(scenarios.kills(lane.calls)), 2),
+            *draw.sample(list(scenarios.errors(lane.calls, draw)), 2),
+            *scenarios.deliveries(draw),
+        ]
+        results = carry_out([lane], chosen)
+    assert all(result.survived for result in results), "\n" + report(results)
+
+
+@pytest.mark.slow
+def test_a_cloud_that_is_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    results = killed_runs(tmp_path, runs=2, kills=3, seed=SEED)
+    assert all(result.survived for result in results), "\n" + report(results)
 
 
 def test_the_harness_itself_sees_what_is_lost_and_what_is_doubled(lanes: list[Lane]) -> None:
