@@ -16,11 +16,11 @@ locals {
     features    = "roles/bigquery.dataEditor"
     train       = "roles/bigquery.dataEditor"
     evaluate    = "roles/bigquery.dataEditor"
-    decide      = "roles/bigquery.dataViewer"
+    decide      = "" # judges the metrics that the ledger holds
     deploy      = "roles/bigquery.dataViewer"
     rollout     = "roles/bigquery.dataViewer"
     score       = "roles/bigquery.dataEditor"
-    monitor     = "roles/bigquery.dataEditor"
+    monitor     = "roles/bigquery.dataViewer"
     dead-letter = ""
     service     = "roles/bigquery.dataViewer"
   }
@@ -34,8 +34,13 @@ locals {
     monitor  = "roles/aiplatform.viewer"
   }
 
-  # Tables that the service writes: verdicts, and the labels that follow from them.
-  service_writes = toset(["feedback", "labels"])
+  # Single tables that an account writes without writing the dataset: what a check quarantines, predictions that are too
+  # old, verdicts and the labels that follow from them.
+  table_writes = {
+    check   = ["quarantined_rows"]
+    monitor = ["inference_log"]
+    service = ["feedback", "labels"]
+  }
 
   publishes = merge(
     { for pair in flatten([
@@ -80,13 +85,15 @@ resource "google_bigquery_dataset_iam_member" "ledger" {
   member     = google_service_account.function[each.key].member
 }
 
-resource "google_bigquery_table_iam_member" "service_writes" {
-  for_each   = local.service_writes
+resource "google_bigquery_table_iam_member" "writes" {
+  for_each = { for pair in flatten([
+    for name, tables in local.table_writes : [for table in tables : { account = name, table = table }]
+  ]) : "${pair.account}-${pair.table}" => pair }
   project    = local.project
   dataset_id = google_bigquery_dataset.bqloop[local.file.dataset].dataset_id
-  table_id   = each.key
+  table_id   = each.value.table
   role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.function["service"].member
+  member     = google_service_account.function[each.value.account].member
 
   depends_on = [google_bigquery_job.table]
 }

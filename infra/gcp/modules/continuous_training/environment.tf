@@ -42,7 +42,7 @@ locals {
   # Tables that a grant or a subscription names must be there when those are made. They come from the DDL that Python runs.
   early_tables = merge([
     for model in local.file.models : {
-      for table in concat([local.file.inference_log.table], sort(local.service_writes)) : "${model}_${table}" => replace(
+      for table in distinct(concat([local.file.inference_log.table], flatten(values(local.table_writes)))) : "${model}_${table}" => replace(
         file("${local.repository}/sql/${model}/tables/${table}.sql"),
         "{{ table.${table} }}",
         "`${local.project}.${local.file.dataset}.${table}`",
