@@ -92,11 +92,13 @@ class Usage:
         job_ids: IDs in the order of their end.
         bytes_billed: Sum over the jobs, bytes.
         slot_ms: Sum over the jobs, slot-milliseconds.
+        rows: Rows that the jobs wrote, where BigQuery tells.
     """
 
     job_ids: list[str] = field(default_factory=list)
     bytes_billed: int = 0
     slot_ms: int = 0
+    rows: int = 0
 
     def add(self, job: bigquery.QueryJob) -> None:
         """Count a finished job, once."""
@@ -105,6 +107,7 @@ class Usage:
         self.job_ids.append(job.job_id)
         self.bytes_billed += job.total_bytes_billed or 0
         self.slot_ms += job.slot_millis or 0
+        self.rows += _rows_written(job)
 
 
 @dataclass(frozen=True)
@@ -351,6 +354,14 @@ class Warehouse:
             f"You can see the whole statement with: bqloop sql render {statement.path}",
             reason=reason,
         )
+
+
+def _rows_written(job: bigquery.QueryJob) -> int:
+    """Rows that a statement changed, else those that its last step wrote; 0 where BigQuery does not tell."""
+    if job.num_dml_affected_rows is not None:
+        return int(job.num_dml_affected_rows)
+    plan = job.query_plan
+    return int(plan[-1].records_written or 0) if plan else 0
 
 
 def job_ended(job: bigquery.QueryJob) -> bool:

@@ -86,6 +86,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
         outcome.reason,
         status=outcome.status,
         seconds=round(time.monotonic() - started, 3),
+        rows=run.usage.rows,
         bytes_billed=run.usage.bytes_billed,
         slot_ms=run.usage.slot_ms,
         jobs=len(run.usage.job_ids),
