@@ -26,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="what is drawn: calls of errors, order of messages")
     parser.add_argument("--runs", type=int, default=0, help="a sample of so many disturbed runs instead of all")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further run after so long")
     parser.add_argument("--lanes", type=int, default=3, help="models side by side")
     parser.add_argument("--kind", default="", help="only scenarios whose kind contains this")
     parser.add_argument("--scenario", action="append", default=[], help="one scenario, as a report names it")
@@ -44,7 +45,7 @@ def main() -> int:
         print(f"Up and measured after {time.monotonic() - began:.0f} s: {world.state}", flush=True)
         chosen = [Scenario.parse(text) for text in arguments.scenario] or drawn(lanes[0], arguments)
         print(f"{len(chosen)} disturbed runs, seed {arguments.seed}", flush=True)
-        results = carry_out(lanes, chosen, _tell)
+        results = carry_out(lanes, chosen, _tell, seconds=60 * arguments.minutes)
     if arguments.cloud_kills and not (arguments.scenario or arguments.pubsub):
         runs = -(-arguments.cloud_kills // KILLS_PER_RUN)
         killed = killed_runs(folder / "killed", runs=runs, kills=KILLS_PER_RUN, seed=arguments.seed)

@@ -276,9 +276,14 @@ class Lane:
 
 
 def carry_out(
-    lanes: Sequence[Lane], scenarios: Iterable[Scenario], told: Callable[[Result], None] = lambda _: None
+    lanes: Sequence[Lane],
+    scenarios: Iterable[Scenario],
+    told: Callable[[Result], None] = lambda _: None,
+    *,
+    seconds: float = float("inf"),
 ) -> list[Result]:
-    """Carry scenarios out, on all lanes side by side."""
+    """Carry scenarios out, on all lanes side by side; none is begun after so many seconds."""
+    end = time.monotonic() + seconds
     waiting: queue.SimpleQueue[Scenario | None] = queue.SimpleQueue()
     for scenario in scenarios:
         waiting.put(scenario)
@@ -287,7 +292,7 @@ def carry_out(
     results: list[Result] = []
 
     def work(lane: Lane) -> None:
-        while (scenario := waiting.get()) is not None:
+        while (scenario := waiting.get()) is not None and time.monotonic() < end:
             try:
                 result = lane.run(scenario)
             except Exception as error:  # noqa: BLE001 -- one broken scenario must not hide the others
