@@ -33,14 +33,14 @@ def test_a_slice_of_all_faults_leaves_ledger_registry_and_endpoint_as_an_undistu
     draw = random.Random(SEED)
     calls = lanes[0].calls
     chosen = [
-        *draw.sample(list(scenarios.kills(calls)), 2),
-        *draw.sample(list(scenarios.errors(calls, draw)), 3),
-        *draw.sample(list(scenarios.deliveries(draw)), 2),
+        draw.choice(list(scenarios.kills(calls))),
+        *draw.sample(list(scenarios.errors(calls, draw)), 2),
+        draw.choice(list(scenarios.deliveries(draw))),
         next(scenarios.starts(draw)),
     ]
     results = carry_out(lanes, chosen)
     assert all(result.survived for result in results), "\n" + report(results)
-    assert sum(result.injected for result in results) >= 20
+    assert sum(result.injected for result in results) > 10
 
 
 @pytest.mark.slow
