@@ -12,13 +12,14 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from google.api_core import exceptions as api
 from google.cloud import aiplatform_v1
 from google.protobuf import field_mask_pb2
 
 from deployment.vertex import Vertex, patience
+from deployment.vertex_evaluations import evaluation_of, import_evaluation
 from etl.errors import StateError
 from etl.names import Naming
 from etl.settings import Settings
@@ -114,6 +115,15 @@ class Registry:
         with self._vertex.errors_of(f"labelling version {had.version_id} of {model}"):
             self._vertex.models.update_model(model=message, update_mask=mask, **patience())
         return self.get(model, had.version_id)
+
+    def put_evaluation(self, model: str, version: str, name: str, metrics: Mapping[str, Any]) -> bool:
+        """Keep metrics beside a version, once under that name; whether Vertex AI has taken them. Nothing rests on it.
+
+        Raises:
+            StateError: There is no such version.
+        """
+        resource = self.resource(model, self.get(model, version).version_id)
+        return import_evaluation(self._vertex, resource, evaluation_of(name, metrics))
 
     def put_challenger(self, model: str, version: str) -> Version:
         """Put the alias `challenger` on a version, wherever it was."""

@@ -55,6 +55,10 @@ def evaluate(run: Run) -> Outcome:
     judged = {row["name"]: row for row in results["metrics"] if row["split"] == "validation"}
     for name in trained:
         _label_version(run, name, judged.get(name, {}))
+    for row in results["metrics"]:
+        if row["name"] in trained:
+            alias = candidate_alias(run.slug, row["name"])
+            run.registry.put_evaluation(run.message.model, alias, f"{alias}-{row['split']}", row)
     rows = max((row["row_count"] for row in judged.values()), default=0)
     return Outcome(
         f"scored {', '.join(s.name for s in scored)} on {rows} validation rows",
