@@ -30,9 +30,7 @@ sought AS (
       ON pair.{{ mine }} = codes.deal_key
     INNER JOIN {{ run_table.clean_deals }} AS deal
       ON pair.{{ other }} = deal.deal_key
-  {% if not loop.last %}
-  UNION ALL
-  {% endif %}
+    {{ 'UNION ALL' if not loop.last }}
   {% endfor %}
 ),
 
