@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, text
+from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, offset_columns, text
 
 Rule = Callable[[Any], exp.Expr | None]
 
@@ -28,7 +28,7 @@ RULES: dict[type[Any], Rule] = {
 
 def before_translation(tree: exp.Expr) -> exp.Expr:
     """The statement in the BigQuery SQL that bqemulator gets right."""
-    tree = column_names.mend(dml.mend(ddl.mend(tree)))
+    tree = column_names.mend(offset_columns.mend(dml.mend(ddl.mend(tree))))
     for node in reversed(list(tree.walk())):
         rule = RULES.get(type(node))
         if rule is None or (node.parent is None and node is not tree):

@@ -133,3 +133,21 @@ def test_views_functions_and_information_schema_answer(rows):
 def test_json_columns_are_read_by_their_fields(rows):
     rows('CREATE OR REPLACE TABLE d.docs AS SELECT JSON \'{"a": {"b": [5, 6]}}\' AS j')
     assert rows("SELECT JSON_VALUE(j.a.b[1]), INT64(j.a.b[0]), JSON_TYPE(j.a) FROM d.docs") == [("6", 5, "object")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT w, place FROM UNNEST(['a', 'b']) AS w WITH OFFSET AS place ORDER BY place", [("a", 0), ("b", 1)]),
+        ("SELECT w, offset FROM UNNEST(['a', 'b']) AS w WITH OFFSET ORDER BY offset", [("a", 0), ("b", 1)]),
+        (
+            "WITH t AS (SELECT place FROM UNNEST(['a', 'b']) AS w WITH OFFSET AS place), "
+            "u AS (SELECT place + 10 AS place FROM t) SELECT MIN(place), MAX(place) FROM u",
+            [(10, 11)],
+        ),
+        ("SELECT (SELECT MAX(o) FROM UNNEST([7, 8, 9]) WITH OFFSET AS o WHERE o <= i) FROM UNNEST([1]) AS i", [(1,)]),
+        ("SELECT ['a', 'b'][OFFSET(o)] FROM UNNEST(['x', 'y']) AS v WITH OFFSET AS o ORDER BY o", [("a",), ("b",)]),
+    ],
+)
+def test_an_offset_column_counts_from_zero_and_no_other_column_of_its_name_is_touched(rows, sql, expected):
+    assert rows(sql) == expected
