@@ -7,12 +7,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from deployment.cli.installation import Finding, examine_credentials, examine_installation, examine_names
 from deployment.cli.session import OPTIONS, application, model_of, print_json, state_folder
 from deployment.setup import definitions
 from deployment.sql_preview import describe_files
@@ -24,23 +25,6 @@ from etl.templates import Templates
 
 _LOCAL_PACKAGES = ("bqemulator", "scikit-learn", "xgboost-cpu", "duckdb", "sqlglot")
 _FREE_BYTES = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        what: What was looked at.
-        ok: Whether it is as it should be.
-        found: What there is.
-        mend: What to do where it is not; "" where it is.
-    """
-
-    what: str
-    ok: bool
-    found: str
-    mend: str = ""
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
@@ -70,6 +54,10 @@ def examine() -> Iterator[Finding]:
     settings, finding = _attempt("settings", lambda: load_settings(OPTIONS.env), "correct the file or the variable")
     yield finding
     if settings is None:
+        return
+    names = list(examine_names(settings))
+    yield from names
+    if not all(name.ok for name in names):
         return
     model = model_of(settings)
     templates, finding = _attempt(f"sql/{model}", lambda: Templates.from_tree(model), "restore the folder")
@@ -109,13 +97,18 @@ def _laptop() -> Iterator[Finding]:
 
 def _services(model: str) -> Iterator[Finding]:
     try:
-        with application() as app:
+        with application(functions=True) as app:
+            credentials = examine_credentials()
+            yield credentials
+            if not credentials.ok:
+                return
             tables = len(definitions(app, model))
             yield Finding(
                 "BigQuery",
                 True,
-                f"{app.settings.endpoints.bigquery or 'Google Cloud'}; {tables} tables of {model} ready",
+                f"{app.settings.endpoints.bigquery or 'Google Cloud'}; {tables} tables of {model} described",
             )
+            yield from examine_installation(app)
             champion, finding = _attempt(
                 "Vertex AI",
                 lambda: app.registry.champion(model) or "reached; no champion yet",
