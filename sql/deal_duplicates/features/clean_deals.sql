@@ -18,17 +18,17 @@ WITH latest AS (
   SELECT *
   FROM {{ table.raw_deals }} AS came
   WHERE
-    ingested_at <= @as_of
-    {% if quarantined is defined and quarantined %}
-    AND NOT EXISTS (
-      SELECT 1 FROM {{ table.quarantined_rows }} AS kept_out
-      WHERE
-        kept_out.run_id = @run_id
-        AND kept_out.source = came.source
-        AND kept_out.deal_id = came.deal_id
-        AND kept_out.ingested_at = came.ingested_at
-    )
-    {% endif %}
+    came.ingested_at <= @as_of
+  {% if quarantined is defined and quarantined %}
+      AND NOT EXISTS (
+        SELECT 1 FROM {{ table.quarantined_rows }} AS kept_out
+        WHERE
+          kept_out.run_id = @run_id
+          AND kept_out.source = came.source
+          AND kept_out.deal_id = came.deal_id
+          AND kept_out.ingested_at = came.ingested_at
+      )
+  {% endif %}
   QUALIFY ROW_NUMBER() OVER (PARTITION BY source, deal_id ORDER BY ingested_at DESC) = 1
 )
 

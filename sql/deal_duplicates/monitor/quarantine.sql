@@ -1,7 +1,7 @@
 /*
 Keeps what a check found out of the run. The check has to give source, deal_id and ingested_at, of all rows: no LIMIT.
-Variables: {% raw %}{{ check_query }}{% endraw %}, the check's own statement. Parameters: @check_name.
-Run by: the stage `check`, for checks of severity `quarantine`.
+`check_query` stands for the check's own statement. Parameters: @check_name. Run by: the stage `check`,
+for checks of severity `quarantine`.
 */
 INSERT INTO {{ table.quarantined_rows }} (run_id, check_name, source, deal_id, ingested_at, quarantined_at)
 SELECT DISTINCT
@@ -12,5 +12,5 @@ SELECT DISTINCT
   ingested_at,
   CURRENT_TIMESTAMP()
 FROM (
-{{ check_query }}
+  {{ check_query }}
 )

@@ -1,8 +1,8 @@
 /*
-  Versions of deals that a check of severity `quarantine` (model.yml) kept out of a run, one row per run, check and version.
-  Append-only. The rows themselves stay in raw_deals: the next run judges them anew.
+  Versions of deals that a check of severity `quarantine` (model.yml) kept out of a run. One row per run, check and
+  version. Append-only. The rows themselves stay in raw_deals: the next run judges them anew.
 
-  Written by monitor/quarantine.sql in the stage `check`. Read by features/clean_deals.sql, and by people who mend a feed.
+  Written by monitor/quarantine.sql in the stage `check`. Read by features/clean_deals.sql, and by who mends a feed.
 */
 CREATE TABLE IF NOT EXISTS {{ table.quarantined_rows }} (
   run_id STRING NOT NULL OPTIONS (description = 'The run that it was kept out of'),
