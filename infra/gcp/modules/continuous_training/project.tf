@@ -16,7 +16,7 @@ data "google_project" "this" {
 
 resource "google_project_service" "used" {
   for_each = toset([
-    "aiplatform", "artifactregistry", "bigquery", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
+    "aiplatform", "artifactregistry", "bigquery", "billingbudgets", "cloudbuild", "cloudfunctions", "cloudresourcemanager",
     "cloudscheduler", "iam", "iamcredentials", "logging", "monitoring", "pubsub", "run", "storage",
   ])
   project            = local.project

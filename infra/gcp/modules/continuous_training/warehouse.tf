@@ -20,11 +20,12 @@ resource "google_bigquery_dataset" "bqloop" {
   depends_on = [google_project_service.used]
 }
 
-# The job's ID is its text's hash: the statement runs once, and again when the DDL changes; it is CREATE … IF NOT EXISTS.
+# A job's ID can be used once in a project: the statement runs once, and again when the DDL changes or the dataset is made
+# anew. It is CREATE … IF NOT EXISTS.
 resource "google_bigquery_job" "table" {
   for_each = local.early_tables
   project  = local.project
-  job_id   = "bqloop_ddl_${each.key}_${substr(sha256(each.value), 0, 16)}"
+  job_id   = "bqloop_ddl_${each.key}_${substr(sha256("${each.value}${google_bigquery_dataset.bqloop[local.file.dataset].creation_time}"), 0, 16)}"
   location = google_bigquery_dataset.bqloop[local.file.dataset].location
 
   query {
