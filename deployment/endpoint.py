@@ -201,8 +201,9 @@ class Endpoint:
                     endpoint_id=self.endpoint_id,
                     timeout=TIMEOUT,
                 ).result(timeout=300)  # type: ignore[no-untyped-call]  # google.api_core ships without types
-            except api.AlreadyExists:  # somebody was faster, or this call's own first try got through
-                return
+            except api.Conflict:  # over REST: somebody was faster, or this call's own first try got through
+                if self._get() is None:
+                    raise
 
     def _start_deploy(self, version: str, there: Mapping[str, Deployed], share: int, deadline: Deadline) -> None:
         serving = self._settings.serving
@@ -228,7 +229,7 @@ class Endpoint:
         except StateError as error:
             if self._is_deployed(version, deadline):
                 return
-            if isinstance(error.__cause__, api.AlreadyExists):  # another call had deployed it, and took it away again
+            if isinstance(error.__cause__, api.Conflict):  # another call had deployed it, and took it away again
                 raise UnavailableError(str(error)) from error
             raise
 

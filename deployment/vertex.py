@@ -81,10 +81,20 @@ class Vertex:
         except _MAY_PASS as error:
             raise UnavailableError(f"Vertex AI at {self.address} cannot be used just now, {doing}: {error}") from error
         except api.GoogleAPICallError as error:
+            if _status(error) == "ABORTED":
+                raise UnavailableError(f"Somebody else was at it too, {doing}: {error.message}") from error
             raise StateError(f"Vertex AI refuses, {doing}: {error.message}") from error
 
     def _options(self) -> dict[str, Any]:
         return {"transport": "rest", "client_options": ClientOptions(api_endpoint=self.address)}
+
+
+def _status(error: api.GoogleAPICallError) -> str:
+    """Google's word for an error that came over REST, where ABORTED and ALREADY_EXISTS are both HTTP 409; "" else."""
+    try:
+        return str(error.response.json()["error"]["status"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def patience() -> dict[str, Any]:
