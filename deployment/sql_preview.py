@@ -54,18 +54,24 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
         Scored(name, f"`{naming.candidate_model(slug, name)}`", quoted("validation_set"), quoted("test_set"))
         for name in [*candidates, CHAMPION]
     ]
-    return {
+    policy = policy_of(templates)
+    context = {
         "table": naming.tables(templates.stems(f"{model}/tables")),
         "run_table": naming.run_tables(names, slug),
         "ledger": naming.ledger(templates.stems("ledger")),
-        "policy": policy_of(templates),
+        "policy": policy,
         "feature_columns": ["feature"],
         "candidate": Candidate(candidates[0], f"`{first}`", model, (candidate_alias(slug, candidates[0]),)),
         "scored": scored,
         "champion": Serving(f"`{first}`", "1"),
         "shadow": Shadow(f"`{first}`", [("feature", "FLOAT64")]),
         "reviewed": Reviewed(f"`{first}`"),
+        "request": {"pairs": f"`{naming.table('request__pairs')}`"},
     }
+    checks = [name for name, check in policy.checks.items() if check.severity == "quarantine"]
+    found = [f"{model}/checks/{name}.sql" for name in checks] or templates.folder(f"{model}/checks")
+    known = [path for path in found if path in templates.sources]
+    return context | {"check_query": templates.render(known[0], context).text if known else ""}
 
 
 def describe_files(settings: Settings, templates: Templates) -> list[dict[str, Any]]:

@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from deployment.cli import delivery, demo, doctor, evaluation, imports, loop, promotion, runs, sql_cases, sql_files
+from deployment.cli import (
+    delivery,
+    demo,
+    doctor,
+    evaluation,
+    imports,
+    loop,
+    promotion,
+    runs,
+    sql_cases,
+    sql_files,
+    sql_preview,
+)
 from deployment.cli.session import OPTIONS
 from etl.errors import BqloopError
 
@@ -40,6 +52,7 @@ app.command()(delivery.package)
 app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")
 sql_files.app.command("test")(sql_cases.run_cases)
+sql_files.app.command()(sql_preview.preview)
 app.add_typer(sql_files.app, name="sql")
 
 

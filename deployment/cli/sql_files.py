@@ -1,4 +1,4 @@
-"""Commands about the SQL that only look at it: `sql list`, `sql render` and `sql check`."""
+"""Commands about the SQL that only look at it: `sql list`, `sql render`, `sql check` and `sql diff`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from deployment.cli.session import OPTIONS, ROOT, model_of, print_json
 from deployment.sql_preview import describe_files, render_file
 from deployment.workbench.check import check as check_sql
 from deployment.workbench.check import readers_of, style
+from deployment.workbench.difference import changed_columns, differences, templates_at
+from deployment.workbench.project import analyse_project
 from etl.errors import InputError
 from etl.settings import load_settings
 from etl.templates import Templates
@@ -95,6 +97,35 @@ def check_files(
         )
     if findings:
         raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    file: Annotated[Path | None, typer.Argument(help="A file under sql/; default: all that differ.")] = None,
+    to: Annotated[str, typer.Option("--to", help="A commit, branch or tag to compare with.")] = "HEAD",
+) -> None:
+    """Show what a change does to the statements that BigQuery gets, and to the columns that they give.
+
+    A changed macro shows in every statement that it changes.
+
+    Example: bqloop sql diff deal_duplicates/features/clean_deals.sql --to main
+    """
+    if to.startswith("-"):
+        raise InputError(f"--to: {to!r} is no revision")
+    settings = load_settings(OPTIONS.env)
+    model = model_of(settings)
+    with OPTIONS.errors.status("Analysing both"):
+        now = analyse_project(settings, Templates.from_tree(model))
+        then = analyse_project(settings, templates_at(ROOT, model, to))
+    changed = differences(now, then, template_path(file) if file else "")
+    for path, text in changed.items():
+        if OPTIONS.console.is_terminal:
+            OPTIONS.console.print(Syntax(text, "diff", word_wrap=True))
+        else:
+            typer.echo(text)
+        for line in changed_columns(now, then, path):
+            OPTIONS.console.print(f"column {line}", markup=False, highlight=False)
+    OPTIONS.errors.print(f"{len(changed)} statements differ from {to}")
 
 
 def template_path(file: Path) -> str:

@@ -30,6 +30,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "candidate": "STRING",
         "shadow_threshold": "FLOAT64",
         "inference_log_days": "INT64",
+        "check_name": "STRING",
     },
     "import": {
         "import_id": "STRING",
@@ -57,7 +58,7 @@ _FOLDERS: dict[str, dict[str, str]] = {
     },
 }
 # Folders whose statements a part of the loop runs with parameters of its own; Google's analyzer infers their types.
-LENIENT = frozenset({"serve", "read", "review"})
+LENIENT = frozenset({"monitor", "serve", "read", "review"})
 _SCALARS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING"}
 
 
@@ -111,8 +112,6 @@ def context_of(
         "model": f"`{naming.candidate_model('2026_01_01', 'shadow')}`",
         "features": [(name, {"FLOAT64": "FLOAT", "INT64": "INTEGER"}.get(k, k)) for name, k in features.items()],
     }
-    context["reviewed"] = context["champion"]
-    context["request"] = {"pairs": f"`{request_name(settings, model)}`"}
     target = "labels" if "labels" in path.rsplit("/", 1)[-1] else "raw_deals"
     own = {"attributes", "content_hash", "import_id", "ingested_at", "labelled_at", "origin"}
     context["staging"] = f"`{staging_name(settings, model)}`"
