@@ -153,9 +153,14 @@ def _ailments(policy: RolloutPolicy, health: Health, share: int) -> Iterator[str
     ):
         if shift is not None and shift > max(most, _shift_by_chance(health.challenger_pairs, others)):
             yield f"its scores lie {shift:.2f} away from {what}; at most {most:g} is allowed"
-    if health.compared_pairs and health.disagreements > _by_chance(policy.maximum_disagreement, health.compared_pairs):
+    yield from contradictions(policy, health.compared_pairs, health.disagreements)
+
+
+def contradictions(policy: RolloutPolicy, compared: int, disagreements: int) -> Iterator[str]:
+    """What there is to say where a challenger answers otherwise than the champion, to the same pairs, too often."""
+    if compared and disagreements > _by_chance(policy.maximum_disagreement, compared):
         yield (
-            f"it disagrees with the champion on {health.disagreements} of {health.compared_pairs} pairs; "
+            f"it disagrees with the champion on {disagreements} of {compared} pairs; "
             f"at most {policy.maximum_disagreement:.0%} is allowed"
         )
 

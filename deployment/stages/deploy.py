@@ -1,14 +1,24 @@
-"""Stage `deploy`: put the winner on the endpoint with its first share of the traffic."""
+"""Stage `deploy`: put the winner on the endpoint with its first share of the traffic.
+
+Before that it has to answer known pairs as ML.PREDICT does, and to shadow the champion: what it would have said to the pairs
+that the champion answered lately, by the features that were logged. So one that contradicts the champion never gets a request.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+
 from deployment.endpoint import Endpoint
 from deployment.retention import prune_versions
+from deployment.rollout import RolloutPolicy, contradictions
 from deployment.smoke import smoke_test
-from deployment.stages.rollout import rollout_policy
+from deployment.stages.rollout import compare_with_shadow, known_version, rollout_policy
 from deployment.stages.run import Outcome, Run
 from deployment.stages.tables import of_run
 from deployment.stages.train import candidate_alias
+
+# How long ago the champion may have answered what the challenger is tried on.
+_SHADOWED_DAYS = 7
 
 
 def deploy(run: Run) -> Outcome:
@@ -22,24 +32,18 @@ def deploy(run: Run) -> Outcome:
     model = run.message.model
     version = run.registry.get(model, candidate_alias(run.slug, winner)).version_id
     run.registry.check_champion(model, version, expected=expected)
-    run.registry.put_challenger(model, version)
     policy = rollout_policy(run)
     share = policy.steps[0] if expected else 100
     endpoint = Endpoint(run.settings, model)
+    shadowed = None
     if version not in endpoint.deployed():  # else an earlier delivery of this message has tried it
-        smoke_test(
-            Endpoint(run.settings, model, suffix="smoke"),
-            version,
-            run.warehouse.read(
-                of_run(run).render(f"{model}/monitor/smoke_pairs.sql"),
-                run.parameters(candidate=winner),
-                usage=run.usage,
-            ),
-            label=run.policy.label,
-            positive=run.policy.positive,
-            tolerance=policy.smoke_tolerance,
-            deadline=run.deadline,
-        )
+        shadowed = _shadow(run, version, expected) if expected else None
+        against = "; ".join(contradictions(policy, **shadowed)) if shadowed else ""
+        if against:
+            reason = f"version {version} ({winner}) gets no traffic: shadowing the champion, {against}"
+            return Outcome(reason, "REJECTED", details={"shadow": shadowed})
+        _smoke(run, version, winner, policy)
+    run.registry.put_challenger(model, version)
     endpoint.deploy(version, share=share, deadline=run.deadline)
     production = {
         "version": version,
@@ -50,9 +54,48 @@ def deploy(run: Run) -> Outcome:
     }
     if share < 100:
         reason = f"version {version} ({winner}) serves {share} % of the traffic beside champion {expected}"
-        return Outcome(reason, "CANARY", details={"production": {"action": "canary", **production}})
+        return Outcome(reason, "CANARY", details={"production": {"action": "canary", **production}, "shadow": shadowed})
     run.registry.promote(model, version, expected=expected)
     gone = endpoint.undeploy_idle(deadline=run.deadline)
     reason = f"version {version} ({winner}) is champion and serves all traffic"
-    details = {"production": {"action": "promote", **production}, "undeployed": gone, "pruned": prune_versions(run)}
+    details = {
+        "production": {"action": "promote", **production},
+        "shadow": shadowed,
+        "undeployed": gone,
+        "pruned": prune_versions(run),
+    }
     return Outcome(reason, "PROMOTED", details=details)
+
+
+def _shadow(run: Run, version: str, champion: str) -> dict[str, int]:
+    """How often the version would have answered otherwise than the champion did lately, of how many pairs."""
+    now = dt.datetime.now(dt.UTC)
+    found = compare_with_shadow(
+        run,
+        known_version(run, version),
+        since=now - dt.timedelta(days=_SHADOWED_DAYS),
+        until=now,
+        answering=known_version(run, champion),
+    )
+    return {"compared": found["compared_pairs"], "disagreements": found["disagreements"]}
+
+
+def _smoke(run: Run, version: str, candidate: str, policy: RolloutPolicy) -> None:
+    """Try the version on known pairs, alone.
+
+    Raises:
+        StateError: It does not say what ML.PREDICT says.
+    """
+    smoke_test(
+        Endpoint(run.settings, run.message.model, suffix="smoke"),
+        version,
+        run.warehouse.read(
+            of_run(run).render(f"{run.message.model}/monitor/smoke_pairs.sql"),
+            run.parameters(candidate=candidate),
+            usage=run.usage,
+        ),
+        label=run.policy.label,
+        positive=run.policy.positive,
+        tolerance=policy.smoke_tolerance,
+        deadline=run.deadline,
+    )

@@ -166,27 +166,31 @@ def measure_health(run: Run, canary: Canary, now: dt.datetime) -> Health:
     shadowed = {}
     if row["challenger_pairs"]:
         shadowed = compare_with_shadow(
-            run, _known(run, canary.champion), since=canary.since, until=now, version=canary.version
+            run,
+            known_version(run, canary.champion),
+            since=canary.since,
+            until=now,
+            answering=known_version(run, canary.version),
         )
     return Health.model_validate({**row, **shadowed})
 
 
 def compare_with_shadow(
-    run: Run, shadow: Champion, *, since: dt.datetime, until: dt.datetime, version: str
+    run: Run, shadow: Champion, *, since: dt.datetime, until: dt.datetime, answering: Champion
 ) -> dict[str, int]:
-    """How often another version would have answered otherwise than `version` did in the window.
+    """How often another version would have answered otherwise than the answering one did in the window.
 
     Returns:
         `compared_pairs` and `disagreements`; no pairs where the shadow wants features that were not logged.
     """
-    logged = {name for name, _ in _features(run, run.slug)}
+    logged = {name for name, _ in _features(run, answering.slug)}
     wanted = _features(run, shadow.slug)
     if not {name for name, _ in wanted} <= logged:
         return {"compared_pairs": 0, "disagreements": 0}
     asked = Shadow(f"`{shadow.bigquery_model}`", wanted)
     (row,) = run.warehouse.read(
         of_run(run, shadow=asked).render(f"{run.message.model}/monitor/shadow.sql"),
-        run.parameters(since=since, until=until, version=version, shadow_threshold=shadow.threshold),
+        run.parameters(since=since, until=until, version=answering.version, shadow_threshold=shadow.threshold),
         usage=run.usage,
     )
     return row
@@ -206,7 +210,8 @@ def _begun(events: Sequence[Event]) -> Step | None:
     return None
 
 
-def _known(run: Run, version: str) -> Champion:
+def known_version(run: Run, version: str) -> Champion:
+    """A version of the run's model with what the ledger knows of it."""
     model = run.message.model
     return champion_of_version(version, run.registry.get(model, version).bigquery_model, run.ledger, model)
 
@@ -228,7 +233,7 @@ def _complete(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]
 def _roll_back(run: Run, canary: Canary, _: Step) -> tuple[str, dict[str, Any]]:
     model, endpoint = run.message.model, Endpoint(run.settings, run.message.model)
     serving = run.registry.champion(model)
-    champion = _known(run, serving.version_id if serving else canary.champion)
+    champion = known_version(run, serving.version_id if serving else canary.champion)
     endpoint.deploy(champion.version, share=100, deadline=run.deadline)
     endpoint.undeploy(canary.version, deadline=run.deadline)
     challenger = run.registry.challenger(model)

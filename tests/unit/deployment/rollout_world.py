@@ -90,10 +90,13 @@ class RolloutWorld:
         version = self.versions[1]
         self.app.registry.put_challenger(MODEL, version)
         self.endpoint.deploy(version, share=share)
-        self.record(
-            2, "decide", {"decision": {"verdict": "PROMOTE", "winner": CANDIDATE}, "champion": self.versions[0]}
-        )
+        self.decide_for_challenger()
         self.record(2, "deploy", {"run_state": "CANARY", "production": self._production(2, share, "canary")})
+
+    def decide_for_challenger(self) -> None:
+        """The gate's verdict for the second version, as the stage `decide` records it."""
+        decision = {"verdict": "PROMOTE", "winner": CANDIDATE, "threshold": 0.5}
+        self.record(2, "decide", {"decision": decision, "champion": self.versions[0]})
 
     def serve(self, requests: int, *, pairs: int = 3) -> None:
         """Send requests through the endpoint and log the answers as the service does, at once."""

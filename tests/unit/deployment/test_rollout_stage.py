@@ -11,7 +11,9 @@ from rollout_world import MODEL, RolloutWorld
 
 from deployment.retention import prune_versions
 from deployment.rollback import roll_back
+from deployment.stages.deploy import deploy
 from etl.errors import StateError, UnavailableError
+from infra.local.vertex import Fault
 
 
 @pytest.fixture
@@ -62,6 +64,36 @@ def test_a_bad_challenger_goes_back_at_the_first_step_by_itself(
     assert world.aliases == {"champion": champion, "default": champion}
     assert world.history[-1] == ("roll_back", champion, 100)
     assert world.refused <= 0.5 * 60  # failed for its sake: no more than its share
+
+
+def test_a_challenger_that_contradicts_the_champion_in_its_shadow_never_gets_a_request(world: RolloutWorld) -> None:
+    champion, _ = world.versions
+    world.vertex.faults.set(f"{MODEL}@{champion}", Fault(invert_scores=True))
+    world.serve(20)
+    world.decide_for_challenger()
+    outcome = deploy(world.run(2, "deploy"))
+    assert outcome.run_state == "REJECTED"
+    assert outcome.next_stage is None
+    assert "shadowing the champion, it disagrees with the champion on" in outcome.reason
+    assert outcome.details["shadow"]["compared"] == 60  # 20 requests of 3 pairs
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+
+
+@pytest.mark.parametrize("requests", [0, 20])
+def test_a_challenger_that_agrees_in_the_shadow_gets_its_first_share(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch, requests: int
+) -> None:
+    champion, challenger = world.versions
+    monkeypatch.setattr("deployment.stages.deploy._smoke", lambda *_: None)  # this world has no validation pairs
+    if requests:
+        world.serve(requests)
+    world.decide_for_challenger()
+    outcome = deploy(world.run(2, "deploy"))
+    assert outcome.run_state == "CANARY"
+    assert outcome.details["shadow"]["compared"] == 3 * requests
+    assert world.shares == {champion: 90, challenger: 10}
+    assert world.aliases["challenger"] == challenger
 
 
 @pytest.mark.parametrize("begun", ["set_share", "promote"])
