@@ -162,9 +162,12 @@ class Endpoint:
                     endpoint=self.name, deployed_model_id=leaving.deployed_id, timeout=TIMEOUT
                 )
             self._wait(operation.operation, deadline)
-        except StateError:
-            if self._is_deployed(version, deadline):
-                raise
+        except StateError as error:
+            if not self._is_deployed(version, deadline):
+                return
+            if "not deployed" in str(error):  # a twin took it away, and another has deployed it again since
+                raise UnavailableError(str(error)) from error
+            raise
 
     def predict(self, instances: Sequence[Mapping[str, Any]], *, timeout: float = TIMEOUT) -> Answer:
         """Ask the endpoint.
