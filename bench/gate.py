@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
 from bench import gate_statistics as statistics
+from bench.gate_plot import power_curves_svg
 from deployment.evidence import Comparison, Evidence, ModelEvidence
 from deployment.gate import Verdict, decide
 from deployment.gate_policy import GatePolicy
@@ -102,8 +104,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--groups", type=int, nargs="+", default=[60, 150, 600])
-    parser.add_argument("--better", type=float, nargs="+", default=[0.0, 0.2, 0.4, 0.8])
+    parser.add_argument("--better", type=float, nargs="+", default=[0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8])
     parser.add_argument("--positives", type=float, default=0.15)
+    parser.add_argument("--svg", type=Path, help="draw the power curves into this file")
     options = parser.parse_args(arguments)
     # Slices are left out: the simulated pairs have none, and the rule can only make a promotion rarer.
     policy = GatePolicy.model_validate({**load_policy("deal_duplicates").gate, "slices": None})
@@ -113,10 +116,17 @@ def main(arguments: list[str]) -> None:
         f"{options.trials} trials each; stated error rate {error:.1%} (up to {allowed:.1%} is chance at this many trials)"
     )
     print(f"{'groups':>7}{'positives':>11}{'better by':>11}{'AP gain':>9}{'promoted':>10}{'by AP alone':>13}")
+    curves: dict[str, list[tuple[float, float]]] = {}
     for groups in options.groups:
         for better in options.better:
             random = np.random.default_rng(options.seed)
             found = [trial(random, policy, groups, options.positives, better) for _ in range(options.trials)]
             promoted, alone, gains = (np.mean([row[place] for row in found]) for place in range(3))
             positives = 2 * groups * options.positives
+            # An equal challenger gains nothing but by chance, and a drawn gain is of one sample.
+            curves.setdefault(f"{positives:.0f} duplicates", []).append(
+                (float(gains) if better else 0.0, float(promoted))
+            )
             print(f"{groups:7d}{positives:11.0f}{better:11.1f}{gains:+9.3f}{promoted:10.1%}{alone:13.1%}", flush=True)
+    if options.svg:
+        options.svg.write_text(power_curves_svg(curves, error=error, trials=options.trials), encoding="utf-8")
