@@ -35,9 +35,8 @@ def deploy(run: Run) -> Outcome:
     policy = rollout_policy(run)
     share = policy.steps[0] if expected else 100
     endpoint = Endpoint(run.settings, model)
-    shadowed = None
+    shadowed = _shadow(run, version, expected) if expected else None
     if version not in endpoint.deployed():  # else an earlier delivery of this message has tried it
-        shadowed = _shadow(run, version, expected) if expected else None
         against = "; ".join(contradictions(policy, **shadowed)) if shadowed else ""
         if against:
             reason = f"version {version} ({winner}) gets no traffic: shadowing the champion, {against}"

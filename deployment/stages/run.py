@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 from deployment.registry import Registry
-
 from deployment.stages.message import StageMessage
 from etl.ledger import Event, Ledger
 from etl.model_policy import ModelPolicy, parse_policy

@@ -27,6 +27,7 @@ from .errors import BigQueryError
 from .time_travel import TimeTravel
 
 TABLE = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}"
+SETTLING_S = 2.0
 REMEMBERED_S = 3600
 """How long an insert ID is remembered; BigQuery promises about a minute."""
 
@@ -104,12 +105,7 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
         if meta.view_query:
             resource["view"] = {"query": meta.view_query, "useLegacySql": False}
             return resource
-        try:
-            size = str(costs.table_bytes(key))
-            rows = engine.rows(f"SELECT count(*) FROM {quoted_table_ref(*key)}")[0][0]
-        except duckdb.CatalogException as error:
-            # The job that makes the table has told the catalog, but its transaction is not through.
-            raise resource_not_found(ResourceRef("table", *key)) from error
+        rows, size = _measured(key)
         resource |= {
             "numRows": str(rows),
             "numBytes": size,
@@ -118,6 +114,17 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
             "numTotalLogicalBytes": size,
         }
         return resource
+
+    def _measured(key: tuple[str, str, str]) -> tuple[int, str]:
+        """Rows and bytes. A job tells the catalog of a table a moment before its transaction is through."""
+        end = time.monotonic() + SETTLING_S
+        while True:
+            try:
+                return engine.rows(f"SELECT count(*) FROM {quoted_table_ref(*key)}")[0][0], str(costs.table_bytes(key))
+            except duckdb.CatalogException as error:
+                if time.monotonic() > end:
+                    raise resource_not_found(ResourceRef("table", *key)) from error
+                time.sleep(0.02)
 
     @router.post(f"{TABLE}/insertAll")
     def insert_all(project: str, dataset: str, table: str, body: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008  # FastAPI's way

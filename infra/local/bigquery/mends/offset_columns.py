@@ -29,6 +29,8 @@ def mend(tree: exp.Expr) -> exp.Expr:
             for column in _references(select, name):
                 if column.parent is select and column.arg_key == "expressions":
                     column.replace(exp.alias_(exp.column(own), name))
+                elif isinstance(column.parent, exp.Struct):  # a field is called as its column is
+                    column.replace(exp.PropertyEQ(this=exp.to_identifier(name), expression=exp.column(own)))
                 else:
                     column.replace(exp.column(own))
     return tree
