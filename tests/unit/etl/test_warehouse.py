@@ -100,7 +100,7 @@ def test_a_statement_over_budget_is_refused_before_it_costs_anything(warehouse: 
         "CREATE OR REPLACE TABLE bqloop.wide AS SELECT x, x + 1 AS y FROM UNNEST(GENERATE_ARRAY(1, 300000)) AS x"
     ).result()
     poor = Warehouse(warehouse.client, warehouse.settings, maximum_bytes_billed=1000)
-    with pytest.raises(StatementError, match="1,?000") as refused:
+    with pytest.raises(StatementError, match=r"1,?000") as refused:
         poor.run(statement("SELECT SUM(x) AS s FROM bqloop.wide"), key)
     assert refused.value.reason == "bytesBilledLimitExceeded"
 

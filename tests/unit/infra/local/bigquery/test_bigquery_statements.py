@@ -141,8 +141,10 @@ def test_json_columns_are_read_by_their_fields(rows):
         ("SELECT w, place FROM UNNEST(['a', 'b']) AS w WITH OFFSET AS place ORDER BY place", [("a", 0), ("b", 1)]),
         ("SELECT w, offset FROM UNNEST(['a', 'b']) AS w WITH OFFSET ORDER BY offset", [("a", 0), ("b", 1)]),
         (
-            "WITH t AS (SELECT place FROM UNNEST(['a', 'b']) AS w WITH OFFSET AS place), "
-            "u AS (SELECT place + 10 AS place FROM t) SELECT MIN(place), MAX(place) FROM u",
+            (
+                "WITH t AS (SELECT place FROM UNNEST(['a', 'b']) AS w WITH OFFSET AS place), "
+                "u AS (SELECT place + 10 AS place FROM t) SELECT MIN(place), MAX(place) FROM u"
+            ),
             [(10, 11)],
         ),
         ("SELECT (SELECT MAX(o) FROM UNNEST([7, 8, 9]) WITH OFFSET AS o WHERE o <= i) FROM UNNEST([1]) AS i", [(1,)]),
