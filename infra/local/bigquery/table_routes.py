@@ -28,6 +28,7 @@ from .time_travel import TimeTravel
 
 TABLE = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}"
 SETTLING_S = 2.0
+"""How long a reader waits for the transaction that makes a table."""
 REMEMBERED_S = 3600
 """How long an insert ID is remembered; BigQuery promises about a minute."""
 
