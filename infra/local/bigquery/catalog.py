@@ -21,8 +21,8 @@ _GONE = object()
 class SteadyDict(dict[Any, Any]):
     """A dict that may be changed by one thread while others walk through it.
 
-    What an open transaction changes is noted with the engine: it is not on disk yet for others, who read the catalog
-    anew after their own transactions, and must not be lost to them.
+    Changes are noted with the engine: those of an open transaction are not on disk yet for others, and any may come
+    while another thread reads the catalog anew after its own transaction. None of them must be lost to the new reading.
     """
 
     def __init__(self, entries: dict[Any, Any], name: str, engine: Any) -> None:
@@ -31,34 +31,35 @@ class SteadyDict(dict[Any, Any]):
         self._engine = engine
 
     def overlay(self) -> None:
-        """Put in what open transactions have changed."""
-        for changes in list(self._engine.open_changes.values()):
-            for (cache, key), value in list(changes.items()):
-                if cache != self._name:
-                    continue
-                if value is _GONE:
-                    super().pop(key, None)
-                else:
-                    super().__setitem__(key, value)
+        """Put in what was changed last, by transactions that are open or through."""
+        for (cache, key), value in self._engine.noted_changes():
+            if cache != self._name:
+                continue
+            if value is _GONE:
+                super().pop(key, None)
+            else:
+                super().__setitem__(key, value)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Set, and note it if a transaction is open."""
+        """Set, and note it."""
         self._note(key, value)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: Any) -> None:
-        """Delete, and note it if a transaction is open."""
+        """Delete, and note it."""
         self._note(key, _GONE)
         super().__delitem__(key)
 
     def pop(self, key: Any, *default: Any) -> Any:
-        """Take out, and note it if a transaction is open."""
+        """Take out, and note it."""
         self._note(key, _GONE)
         return super().pop(key, *default)
 
     def _note(self, key: Any, value: Any) -> None:
         changes = self._engine.open_changes.get(threading.get_ident())
-        if changes is not None:
+        if changes is None:
+            self._engine.settle({(self._name, key): value})
+        else:
             changes[self._name, key] = value
 
     def values(self) -> Any:

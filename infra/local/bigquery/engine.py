@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from bqemulator.storage.engine import DuckDBEngine
 
 MEMORY_VARIABLE = "BQLOOP_DUCKDB_MEMORY"
 THREADS_VARIABLE = "BQLOOP_DUCKDB_THREADS"
+SETTLED_KEPT = 4096
+"""Changes of the catalog that are remembered: many more than fall within one reading of it."""
 
 
 def memory_limit() -> str:
@@ -39,8 +42,10 @@ class ThreadedEngine(DuckDBEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._local = threading.local()
-        # What open transactions have changed in the catalog, by thread; see `catalog.SteadyDict`.
+        # What open transactions have changed in the catalog, by thread, and what was settled last; see `catalog.SteadyDict`.
         self.open_changes: dict[int, dict[tuple[str, Any], Any]] = {}
+        self._settled: OrderedDict[tuple[str, Any], Any] = OrderedDict()
+        self._settling = threading.Lock()
         self._exclusive = threading.Lock()
 
     @property
@@ -95,10 +100,27 @@ class ThreadedEngine(DuckDBEngine):
     def commit(self) -> None:
         """Make the open transaction's changes lasting and visible."""
         self._local.open = False
+        mine = threading.get_ident()
         try:
             self.connection.execute("COMMIT")
+            self.settle(self.open_changes.get(mine, {}))
         finally:
-            self.open_changes.pop(threading.get_ident(), None)
+            self.open_changes.pop(mine, None)
+
+    def settle(self, changes: dict[tuple[str, Any], Any]) -> None:
+        """Note changes of the catalog that no open transaction can take back."""
+        with self._settling:
+            for key, value in changes.items():
+                self._settled[key] = value
+                self._settled.move_to_end(key)
+            while len(self._settled) > SETTLED_KEPT:
+                self._settled.popitem(last=False)
+
+    def noted_changes(self) -> list[tuple[tuple[str, Any], Any]]:
+        """What was settled last and what open transactions have changed, in the order in which it holds."""
+        with self._settling:
+            settled = list(self._settled.items())
+        return settled + [change for changes in list(self.open_changes.values()) for change in list(changes.items())]
 
     def rollback(self) -> None:
         """Forget the open transaction's changes; nothing if DuckDB closed it by itself."""

@@ -1,7 +1,10 @@
 """Jobs that change the catalog at the same time."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
 from google.cloud import bigquery
 
 
@@ -15,3 +18,27 @@ def test_tables_made_side_by_side_do_not_lose_each_other(client: bigquery.Client
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(make, range(6))) == list(range(6))
+
+
+def test_a_table_made_while_the_catalog_is_read_anew_is_not_lost(
+    client: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_tables = DuckDBCatalogRepository._hydrate_tables
+    schema = [bigquery.SchemaField("x", "INT64")]
+    overtaken = threading.Event()
+    client.create_table(bigquery.Table(f"{client.project}.d.gone_meanwhile", schema=schema))
+
+    def read_and_be_overtaken(catalog: DuckDBCatalogRepository) -> None:
+        read_tables(catalog)
+        if not overtaken.is_set():
+            overtaken.set()
+            client.create_table(bigquery.Table(f"{client.project}.d.made_meanwhile", schema=schema))
+            client.delete_table(f"{client.project}.d.gone_meanwhile")
+
+    monkeypatch.setattr(DuckDBCatalogRepository, "_hydrate_tables", read_and_be_overtaken)
+    client.query("CREATE TABLE d.overtaken AS SELECT 1 AS x", job_retry=None).result()
+
+    assert overtaken.wait(30)
+    tables = {table.table_id for table in client.list_tables("d")}
+    assert "made_meanwhile" in tables
+    assert "gone_meanwhile" not in tables
