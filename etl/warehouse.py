@@ -8,10 +8,9 @@ attaches to that job. A failed job is followed by the next attempt. Nothing here
 from __future__ import annotations
 
 import concurrent.futures
-import datetime as dt
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ from google.api_core import retry as api_retry
 from google.cloud import bigquery
 
 from etl.errors import BqloopError, StatementError, StillRunning, UnavailableError
+from etl.query_parameters import query_parameter
 from etl.settings import Settings
 from etl.templates import RenderedSql
 
@@ -108,13 +108,6 @@ class Usage:
         self.bytes_billed += job.total_bytes_billed or 0
         self.slot_ms += job.slot_millis or 0
         self.rows += _rows_written(job)
-
-
-@dataclass(frozen=True)
-class Null:
-    """The NULL of a type, as a parameter's value; BigQuery wants to know the type of nothing, too."""
-
-    kind: str
 
 
 class Warehouse:
@@ -367,35 +360,6 @@ def _rows_written(job: bigquery.QueryJob) -> int:
 def job_ended(job: bigquery.QueryJob) -> bool:
     """Whether a job has ended, well or not."""
     return bool(job.state == "DONE")
-
-
-def query_parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
-    """A typed query parameter of a Python value.
-
-    Raises:
-        StatementError: The value is of no type that a parameter can have.
-    """
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        kind = _bigquery_type(name, value[0]) if value else "STRING"
-        return bigquery.ArrayQueryParameter(name, kind, list(value))
-    if isinstance(value, Null):
-        return bigquery.ScalarQueryParameter(name, value.kind, None)
-    return bigquery.ScalarQueryParameter(name, _bigquery_type(name, value), value)
-
-
-def _bigquery_type(name: str, value: Any) -> str:
-    types: tuple[tuple[type, str], ...] = (
-        (bool, "BOOL"),
-        (int, "INT64"),
-        (float, "FLOAT64"),
-        (str, "STRING"),
-        (dt.datetime, "TIMESTAMP"),
-        (dt.date, "DATE"),
-    )
-    for python_type, kind in types:
-        if isinstance(value, python_type):
-            return kind
-    raise StatementError(f"parameter @{name} has a value of type {type(value).__name__}, which BigQuery cannot take")
 
 
 def _label(text: str) -> str:

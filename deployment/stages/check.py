@@ -12,8 +12,8 @@ from deployment.stages.tables import of_run
 from deployment.stages.turn import take_turn
 from etl.errors import StateError, StillRunning
 from etl.model_policy import Freshness
+from etl.query_parameters import Null
 from etl.templates import RenderedSql
-from etl.warehouse import Null
 
 # Examples of violating rows that are kept in the ledger.
 _EXAMPLES = 5

@@ -11,8 +11,8 @@ from deployment.stages.champion import find_champion
 from deployment.stages.run import Champion, Outcome, Run
 from deployment.stages.tables import TableSet, as_champion, of_run
 from deployment.stages.train import candidate_alias
+from etl.query_parameters import Null
 from etl.templates import Templates
-from etl.warehouse import Null
 
 CHAMPION = "champion"
 # Result tables that are small, and kept whole in the ledger for the gate and for reviewers.

@@ -41,9 +41,10 @@ from deployment.stages.train import Candidate
 from deployment.workbench.variables import EXAMPLE_DATE, context_of, given_tables
 from etl.errors import InputError
 from etl.names import Naming, run_slug
+from etl.query_parameters import Null
 from etl.settings import Settings
 from etl.templates import RenderedSql, Templates, in_order
-from etl.warehouse import Null, Warehouse
+from etl.warehouse import Warehouse
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 _KEYS = frozenset({"says", "given", "types", "parameters", "models", "variables", "expected", "tolerance"})

@@ -6,7 +6,8 @@ import uuid
 
 from deployment.application import Application
 from etl.names import Naming
-from etl.warehouse import JobKey, Null
+from etl.query_parameters import Null
+from etl.warehouse import JobKey
 from functions.service.payloads import FeedbackAnswer, FeedbackRequest
 from functions.service.policy import Feedback
 from functions.service.scoring import ordered

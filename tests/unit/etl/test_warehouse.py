@@ -12,7 +12,8 @@ from google.auth.exceptions import RefreshError, TransportError
 from google.cloud import bigquery
 
 from etl.errors import StatementError, StillRunning, UnavailableError
-from etl.warehouse import Deadline, JobKey, Null, Usage, Warehouse, query_parameter
+from etl.query_parameters import Null, query_parameter
+from etl.warehouse import Deadline, JobKey, Usage, Warehouse
 from tests.unit.etl.bigquery_target import running_warehouse, statement
 
 ROWS = "SELECT COUNT(*) AS n FROM `{}.{}`"

@@ -11,9 +11,10 @@ from google.cloud import bigquery
 
 from etl.model_policy import ModelPolicy, load_policy
 from etl.names import Naming
+from etl.query_parameters import Null
 from etl.settings import Settings
 from etl.templates import Templates
-from etl.warehouse import Null, Warehouse
+from etl.warehouse import Warehouse
 
 MODEL = "deal_duplicates"
 REPLICATES = 200

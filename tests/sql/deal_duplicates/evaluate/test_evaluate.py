@@ -11,7 +11,7 @@ from evaluation import KEYS, REPLICATES, Evaluation, predicted
 from sklearn import metrics as sk
 
 from bench import gate_statistics as twin
-from etl.warehouse import Null
+from etl.query_parameters import Null
 from functions.service.fingerprint import farm_fingerprint
 
 NewEvaluation = Callable[..., Evaluation]
