@@ -116,7 +116,9 @@ def job_routes(runner: JobRunner, store: JobStore, queries: QueryJobs, staging: 
             "totalBytesProcessed": str(job.bytes_processed),
             "cacheHit": False,
         }
-        for key in ("numDmlAffectedRows", "statementType", "ddlOperationPerformed"):
+        # jobs.query tells the kind of statement, jobs.getQueryResults does not.
+        told = ("numDmlAffectedRows", "statementType") if kind.endswith("#queryResponse") else ("numDmlAffectedRows",)
+        for key in told:
             if key in statistics:
                 response[key] = statistics[key]
         if limit == 0:
