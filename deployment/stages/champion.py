@@ -45,6 +45,7 @@ def champion_of_version(version_id: str, bigquery_model: str, ledger: Ledger, mo
                         candidate=candidate,
                         threshold=metric["threshold"],
                         templates=ledger.templates_of(event.sql_sha),
+                        as_of=event.as_of,
                     )
     raise StateError(
         f"version {version_id} ({bigquery_model}) serves, but the ledger has no evaluation of it in run {run_id}. "

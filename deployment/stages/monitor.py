@@ -5,10 +5,12 @@ Findings are recorded; drift past its limit asks for a retrain, by force, becaus
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deployment.stages.champion import find_champion
@@ -16,6 +18,10 @@ from deployment.stages.run import Outcome, Run
 from deployment.stages.score import Serving
 from deployment.stages.tables import TableSet
 from etl.errors import ConfigurationError
+
+# Past max_age_days a run is due; a champion of twice that age has had as long again to be followed, and was not.
+_AGES_UNTIL_STALE = 2
+log = structlog.get_logger(__name__)
 
 
 class MonitorPolicy(BaseModel):
@@ -70,6 +76,20 @@ def judge(policy: MonitorPolicy, answers: Mapping[str, Any], drift: Sequence[Map
     return MonitorVerdict(False, f"no drift in {answers['pairs']} pairs; scores shifted by {shift:.2f}")
 
 
+def staleness(trained: dt.datetime, now: dt.datetime, *, max_age_days: float) -> str:
+    """Why a champion is stale; "" while it is not.
+
+    Args:
+        trained: The instant of the run that trained it.
+        now: When it is looked at.
+        max_age_days: `freshness.max_age_days` of model.yml.
+    """
+    age = (now - trained) / dt.timedelta(days=1)
+    if age <= _AGES_UNTIL_STALE * max_age_days:
+        return ""
+    return f"the champion was trained {age:.0f} days ago, and max_age_days is {max_age_days:g}: see why no run has followed it"
+
+
 def monitor(run: Run) -> Outcome:
     """Compare, record, forget what is too old, and ask for a retrain where it is needed."""
     policy, model = _policy(run), run.message.model
@@ -94,8 +114,13 @@ def monitor(run: Run) -> Outcome:
         "forget",
         inference_log_days=run.policy.retention.inference_log_days,
     )
+    stale = staleness(champion.as_of, run.message.as_of, max_age_days=run.policy.freshness.max_age_days)
+    if stale:
+        # Terraform's log-based metric counts lines with this field.
+        log.warning(stale, alert="stale_champion", run_id=run.message.run_id, stage="monitor", model=model)
     details = {
         "champion": champion.version,
+        "stale": stale,
         "answers": answers,
         "drift": drift,
         "skew": [row for row in skew if row["is_anomaly"]],

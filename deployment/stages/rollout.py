@@ -134,6 +134,9 @@ def take(run: Run, canary: Canary, step: Step) -> Event:
     _record(run, attempt, "STARTED", intent)
     act = {Action.ADVANCE: _advance, Action.COMPLETE: _complete, Action.ROLL_BACK: _roll_back}[step.action]
     state, production = act(run, canary, step)
+    if step.action is Action.ROLL_BACK:
+        # Terraform's log-based metric counts lines with this field.
+        log.warning(reason, alert="rolled_back", run_id=run.message.run_id, stage=STAGE, version=canary.version)
     return _record(run, attempt, "SUCCEEDED", {**intent, "run_state": state, "production": production})
 
 

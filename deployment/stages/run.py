@@ -6,6 +6,7 @@ what it found; that it is recorded and that the next stage hears of it is `deplo
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,6 +54,7 @@ class Champion:
         candidate: Which candidate of that run it is.
         threshold: Probability from which it says yes.
         templates: The SQL of its run.
+        as_of: The instant of its run: it knows of nothing later.
     """
 
     version: str
@@ -61,6 +63,7 @@ class Champion:
     candidate: str
     threshold: float
     templates: Templates
+    as_of: dt.datetime
 
     @cached_property
     def policy(self) -> ModelPolicy:

@@ -1,10 +1,11 @@
 """When what the service sees has moved far enough to ask for a retrain."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
-from deployment.stages.monitor import MonitorPolicy, judge
+from deployment.stages.monitor import MonitorPolicy, judge, staleness
 
 POLICY = MonitorPolicy(minimum_pairs=100, drift_limit=0.1, score_shift_limit=0.2)
 
@@ -40,3 +41,11 @@ def test_too_few_answers_on_either_side_tell_nothing(few: dict[str, Any]) -> Non
     verdict = judge(POLICY, answers(**few, score_shift=0.9), [feature("a", 0.9)])
     assert not verdict.retrain
     assert "too few answers" in verdict.reason
+
+
+@pytest.mark.parametrize(("days", "stale"), [(0, False), (31, False), (60, False), (61, True)])
+def test_a_champion_is_stale_at_twice_the_age_at_which_a_run_was_due(days: int, stale: bool) -> None:
+    trained = dt.datetime(2026, 1, 1, 5, tzinfo=dt.UTC)
+    told = staleness(trained, trained + dt.timedelta(days=days), max_age_days=30)
+    assert bool(told) is stale
+    assert f"{days} days ago" in told or not stale

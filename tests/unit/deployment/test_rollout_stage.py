@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from google.api_core import exceptions as api
 from rollout_world import MODEL, RolloutWorld
+from structlog.testing import capture_logs
 
 from deployment.retention import prune_versions
 from deployment.rollback import roll_back
@@ -56,9 +57,11 @@ def test_a_bad_challenger_goes_back_at_the_first_step_by_itself(
     world.start_canary(share=50)
     world.ail(**fault)
     world.serve(60)
-    event = world.tick(minutes=1)
+    with capture_logs() as logged:
+        event = world.tick(minutes=1)
     assert event is not None
     assert says in event.details["reason"]
+    assert [line["log_level"] for line in logged if line.get("alert") == "rolled_back"] == ["warning"]
     assert event.details["run_state"] == world.state == "ROLLED_BACK"
     assert world.shares == {champion: 100}
     assert world.aliases == {"champion": champion, "default": champion}
