@@ -23,10 +23,14 @@ CREATE OR REPLACE MACRO main.bqloop_try_cast_int64(x) AS
     ELSE TRY_CAST(x AS BIGINT)
   END;
 
+/* A float as text: 15 digits if they read back as the same number, else 17. */
+CREATE OR REPLACE MACRO main.bqloop_float_string(x) AS
+  CASE WHEN CAST(printf('%.15g', CAST(x AS DOUBLE)) AS DOUBLE) = CAST(x AS DOUBLE) THEN printf('%.15g', CAST(x AS DOUBLE)) ELSE printf('%.17g', CAST(x AS DOUBLE)) END;
+
 /* CAST(x AS STRING): no ".0" after a whole float, no zeros after a numeric's last digit, thousandths in groups of three. */
 CREATE OR REPLACE MACRO main.bqloop_cast_string(x) AS
   CASE
-    WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN regexp_replace(CAST(x AS VARCHAR), '\.0$', '')
+    WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN bqloop_float_string(x)
     WHEN typeof(x) LIKE 'DECIMAL%' THEN
       CASE WHEN contains(CAST(x AS VARCHAR), '.') THEN rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.') ELSE CAST(x AS VARCHAR) END
     WHEN typeof(x) IN ('TIMESTAMP', 'TIMESTAMP WITH TIME ZONE', 'TIME') THEN
@@ -119,7 +123,11 @@ CREATE OR REPLACE MACRO main.bqloop_quantiles(a, n) AS
 
 /* FORMAT's %t and %T. */
 CREATE OR REPLACE MACRO main.bqloop_format_t(x) AS
-  CASE WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN CAST(x AS VARCHAR) ELSE coalesce(bqloop_cast_string(x), 'NULL') END;
+  CASE
+    WHEN typeof(x) IN ('DOUBLE', 'FLOAT') THEN
+      CASE WHEN regexp_full_match(bqloop_float_string(x), '-?\d+') THEN bqloop_float_string(x) || '.0' ELSE bqloop_float_string(x) END
+    ELSE coalesce(bqloop_cast_string(x), 'NULL')
+  END;
 
 CREATE OR REPLACE MACRO main.bqloop_format_quoted(x) AS
   CASE
