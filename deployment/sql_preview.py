@@ -14,7 +14,7 @@ from deployment.stages.train import Candidate, candidate_alias
 from etl.errors import TemplateError
 from etl.names import Naming, run_slug
 from etl.settings import Settings
-from etl.templates import RenderedSql, Templates
+from etl.templates import KINDS, RenderedSql, Templates
 
 _EXAMPLE_DATE = "2026-01-01"
 _HEADER = re.compile(r"/\*\s*(.*?)\s*\*/", re.DOTALL)
@@ -77,7 +77,8 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
 def describe_files(settings: Settings, templates: Templates) -> list[dict[str, Any]]:
     """One row per file of the model: `file`, `builds` (the first sentence of its header), `needs` (tables of the run)."""
     context, found = example_context(settings, templates), []
-    for path in sorted(p for p in templates.sources if p.startswith(f"{templates.model}/") and p.endswith(".sql")):
+    folders = (f"{templates.model}/", f"{KINDS}/")
+    for path in sorted(p for p in templates.sources if p.startswith(folders) and p.endswith(".sql")):
         stem = path.rsplit("/", 1)[-1].removesuffix(".sql")
         header = _HEADER.search(templates.sources[path])
         sentence = re.split(r"(?<=[.:])\s", " ".join(header[1].split()), maxsplit=1)[0] if header else ""

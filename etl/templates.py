@@ -17,9 +17,14 @@ from typing import Any
 
 import jinja2
 import jinja2.ext
+import yaml
 
 import sql
 from etl.errors import TemplateError
+
+# What models of a kind share, `any` of them for all kinds; `task` in model.yml names the kind.
+KINDS = "kinds"
+DEFAULT_TASK = "classification"
 
 # Marks around "<template>#<line>" at the head of each line; control characters that no SQL file holds.
 _OPEN, _CLOSE = "\x01", "\x02"
@@ -83,10 +88,26 @@ class _MarkLines(jinja2.ext.Extension):
         return "".join(parts)
 
 
+def folders_of(model: str, policy_text: str) -> tuple[str, ...]:
+    """The folders below `sql/` that make up one model: its own, those of its kind, the macros and the ledger.
+
+    Args:
+        model: Name of the model's folder.
+        policy_text: Its model.yml, whose `task` says which kind it is; one that cannot be read leaves its kind out.
+    """
+    try:
+        policy = yaml.safe_load(policy_text)
+    except yaml.YAMLError:  # told with its line where the policy is validated
+        policy = None
+    task = policy.get("task", DEFAULT_TASK) if isinstance(policy, dict) else DEFAULT_TASK
+    return (model, f"{KINDS}/{task}", f"{KINDS}/any", "macros", "ledger")
+
+
 def read_sources(model: str, root: Path = sql.ROOT) -> dict[str, str]:
-    """The texts that make up one model: its folder (SQL and model.yml), the macros and the ledger, by path below `sql/`."""
+    """The texts that make up one model (SQL and model.yml) by path below `sql/`: see `folders_of`."""
+    policy = root / model / "model.yml"
     found: dict[str, str] = {}
-    for folder in (model, "macros", "ledger"):
+    for folder in folders_of(model, policy.read_text(encoding="utf-8") if policy.is_file() else ""):
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in {".sql", ".yml"} and path.is_file():
                 found[path.relative_to(root).as_posix()] = path.read_text(encoding="utf-8")
@@ -104,6 +125,9 @@ class Templates:
     def __init__(self, model: str, sources: Mapping[str, str]) -> None:
         self.model = model
         self.sources = dict(sources)
+        # The model's kind before what all models share; a snapshot of a run holds one kind, too.
+        kinds = {"/".join(path.split("/")[:2]) for path in self.sources if path.startswith(f"{KINDS}/")}
+        self._kinds = sorted(kinds, key=lambda kind: kind == f"{KINDS}/any")
         self._environment = jinja2.Environment(  # noqa: S701 -- the output is SQL, not HTML
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,
@@ -127,11 +151,23 @@ class Templates:
         return digest.hexdigest()
 
     def folder(self, name: str) -> list[str]:
-        """Paths of the SQL files straight in a folder such as `deal_duplicates/features`, sorted."""
-        prefix = name.rstrip("/") + "/"
-        return sorted(
-            p for p in self.sources if p.startswith(prefix) and p.endswith(".sql") and "/" not in p[len(prefix) :]
-        )
+        """Paths of the SQL files straight in a folder such as `deal_duplicates/features`, sorted by their names.
+
+        To a folder of the model belong the files that all models of its kind share, where it has none of that name.
+        """
+        found: dict[str, str] = {}
+        for place in reversed(self._places(name.rstrip("/"))):
+            prefix = place + "/"
+            found |= {
+                p[len(prefix) :]: p
+                for p in self.sources
+                if p.startswith(prefix) and p.endswith(".sql") and "/" not in p[len(prefix) :]
+            }
+        return [found[file] for file in sorted(found)]
+
+    def resolve(self, path: str) -> str:
+        """Where a file of the model stands: in its own folder, else in that of its kind, else in that of all models."""
+        return next((place for place in self._places(path) if place in self.sources), path)
 
     def stems(self, name: str) -> list[str]:
         """File names without ending of the SQL files straight in a folder."""
@@ -143,6 +179,7 @@ class Templates:
         Raises:
             TemplateError: It does not exist, does not parse, or uses a name that is not there.
         """
+        path = self.resolve(path)
         run_table = context.get("run_table")
         if run_table is not None:
             run_table.used.clear()
@@ -165,6 +202,13 @@ class Templates:
         used = frozenset(run_table.used) if run_table is not None else frozenset()
         parameters = frozenset(_PARAMETER.findall(_OPAQUE.sub(" ", text)))
         return RenderedSql(path, text, origins, used, parameters)
+
+    def _places(self, path: str) -> list[str]:
+        """A path of the model, and where its kind and all models would have the same; any other path stays as it is."""
+        model, slash, rest = path.partition("/")
+        if model != self.model or not slash:
+            return [path]
+        return [path, *(f"{kind}/{rest}" for kind in self._kinds)]
 
     def _load(self, name: str) -> tuple[str, str, None] | None:
         text = self.sources.get(name)

@@ -89,7 +89,7 @@ def _smoke(run: Run, version: str, candidate: str, policy: RolloutPolicy) -> Non
         Endpoint(run.settings, run.message.model, suffix="smoke"),
         version,
         run.warehouse.read(
-            of_run(run).render(f"{run.message.model}/monitor/smoke_pairs.sql"),
+            of_run(run).render(f"{run.message.model}/monitor/smoke_rows.sql"),
             run.parameters(candidate=candidate),
             usage=run.usage,
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployment.workbench.project import Project
 from etl.errors import InputError
-from etl.templates import Templates
+from etl.templates import Templates, folders_of
 
 
 def templates_at(root: Path, model: str, revision: str) -> Templates:
@@ -24,9 +24,11 @@ def templates_at(root: Path, model: str, revision: str) -> Templates:
         InputError: There is no such revision, or it has no such model.
     """
     listed = _git(root, "ls-tree", "-r", "--name-only", revision, "--", "sql").splitlines()
-    folders = (f"sql/{model}/", "sql/macros/", "sql/ledger/")
+    policy = f"sql/{model}/model.yml"
+    text = _git(root, "show", f"{revision}:{policy}") if policy in listed else ""
+    folders = tuple(f"sql/{folder}/" for folder in folders_of(model, text))
     wanted = [name for name in listed if name.startswith(folders) and name.endswith((".sql", ".yml"))]
-    if f"sql/{model}/model.yml" not in wanted:
+    if policy not in wanted:
         raise InputError(f"--to: {revision} has no sql/{model}/model.yml")
     return Templates(model, {name.removeprefix("sql/"): _git(root, "show", f"{revision}:{name}") for name in wanted})
 

@@ -126,7 +126,8 @@ def _as_of(statement: Statement) -> Mistakes:
         return
     for name in statement.project.tables:
         stem = name.rsplit(".", 1)[-1]
-        ddl = statement.project.templates.sources.get(f"{statement.project.templates.model}/tables/{stem}.sql", "")
+        templates = statement.project.templates
+        ddl = templates.sources.get(templates.resolve(f"{templates.model}/tables/{stem}.sql"), "")
         column = _PARTITIONED.search(ddl)
         for found in re.finditer(rf"\b(?:FROM|JOIN)\s+(`{re.escape(name)}`)", statement.code) if column else ():
             assert column is not None  # noqa: S101 -- told to mypy

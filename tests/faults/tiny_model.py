@@ -16,7 +16,7 @@ CANDIDATES = ("loose", "strict")
 _BORROWED = (
     "tables/inference_log.sql",
     "tables/inferences.sql",
-    "monitor/smoke_pairs.sql",
+    "monitor/smoke_rows.sql",
     "monitor/shadow.sql",
 )
 POINTS = 60
@@ -35,7 +35,7 @@ def templates(model: str) -> Templates:
         if path.suffix in {".sql", ".yml"}
     }
     shared = {p: text for p, text in read_sources(model).items() if p.startswith(("macros/", "ledger/"))}
-    borrowed = {f"{model}/{p}": (sql.ROOT / "deal_duplicates" / p).read_text(encoding="utf-8") for p in _BORROWED}
+    borrowed = {f"{model}/{p}": (sql.ROOT / "kinds/any" / p).read_text(encoding="utf-8") for p in _BORROWED}
     return Templates(model, {**shared, **borrowed, **own})
 
 

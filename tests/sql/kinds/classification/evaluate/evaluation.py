@@ -1,4 +1,4 @@
-"""Runs `sql/deal_duplicates/evaluate/` over given predictions, in a dataset of its own on the local BigQuery."""
+"""Runs `sql/kinds/classification/evaluate/` over given predictions, in a dataset of its own on the local BigQuery."""
 
 from __future__ import annotations
 
