@@ -39,11 +39,17 @@ locals {
     BQLOOP_GIT_SHA = var.git_sha
   }
 
+  # Where a model's SQL is looked for, as etl/templates.py does: its own folder, its kind's, every kind's.
+  sql_folders = { for model in local.file.models : model => [
+    for folder in [model, "kinds/${try(yamldecode(file("${local.repository}/sql/${model}/model.yml")).task, "classification")}", "kinds/any"] :
+    "${local.repository}/sql/${folder}/tables"
+  ] }
+
   # Tables that a grant or a subscription names must be there when those are made. They come from the DDL that Python runs.
   early_tables = merge([
-    for model in local.file.models : {
+    for model, folders in local.sql_folders : {
       for table in distinct(concat([local.file.inference_log.table], flatten(values(local.table_writes)))) : "${model}_${table}" => replace(
-        file("${local.repository}/sql/${model}/tables/${table}.sql"),
+        file([for folder in folders : "${folder}/${table}.sql" if fileexists("${folder}/${table}.sql")][0]),
         "{{ table.${table} }}",
         "`${local.project}.${local.file.dataset}.${table}`",
       )

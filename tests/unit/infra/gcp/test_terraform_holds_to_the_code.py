@@ -169,11 +169,22 @@ def test_the_root_passes_every_variable_of_its_own_to_the_module(environment: st
     root = GCP / "environments" / environment
     declared = set(re.findall(r'^variable "(\w+)"', (root / "variables.tf").read_text(), re.MULTILINE))
     text = (root / "main.tf").read_text()
-    passed = dict(re.findall(r"^  (\w+) += (.+)$", text[text.index("module ") :], re.MULTILINE))
+    passed = dict(re.findall(r"^  (\w+) += (.+)$", text[text.index("module ") : text.index("output ")], re.MULTILINE))
     assert {name for name, value in passed.items() if value == f"var.{name}"} == declared
-    assert set(passed) - {"source", "description", "value"} <= set(module["variable"])
-    assert passed["environment"] == f'"{environment}"'
-    assert passed["deletion_protection"] == ("false" if environment == "dev" else "true")
+    assert set(passed) - {"source"} <= set(module["variable"])
+    assert (passed["environment"], passed["deletion_protection"]) == ("local.environment", "local.deletion_protection")
+    assert not set(re.findall(r"\blocal\.(\w+)", text)) - set(own_locals(root))
+
+
+def test_a_root_says_of_its_own_only_what_differs(environment: str) -> None:
+    root = GCP / "environments" / environment
+    protected = "false" if environment == "dev" else "true"
+    assert own_locals(root) == {"environment": f'"{environment}"', "deletion_protection": protected}
+    assert {path.name for path in root.glob("*.tf") if not path.is_symlink()} == {"environment.tf"}
+
+
+def own_locals(root: Path) -> dict[str, str]:
+    return dict(re.findall(r"^  (\w+) += (.+)$", (root / "environment.tf").read_text(), re.MULTILINE))
 
 
 def test_terraform_is_formatted(environment: str) -> None:
@@ -191,3 +202,31 @@ def test_the_service_writes_only_the_tables_that_verdicts_go_to(environment: str
     texts = [(ROOT / "sql" / "deal_duplicates" / "serve" / f"{t}.sql").read_text() for t in templates]
     written = {name for text in texts for name in re.findall(r"INSERT INTO \{\{ table\.(\w+) \}\}", text)}
     assert set(evaluated(environment)["table_writes"]["service"]) == written
+
+
+def test_there_is_an_alert_for_everything_that_must_wake_somebody(environment: str, evaluated: Evaluate) -> None:
+    alerts = evaluated(environment)["alerts"]
+    assert set(alerts) == {
+        "failed-stage",
+        "dead-letter",
+        "stale-champion",
+        "loop-stands-still",
+        "canary-rolled-back",
+        "no-prediction-logged",
+        "predictions-not-landing",
+        "service-errors",
+        "cost",
+    }
+    for name, alert in alerts.items():
+        assert (alert["limit"] is None) != (alert["silence"] is None), name
+        assert alert["text"], name
+    assert alerts["cost"]["limit"] == 10 * environment_file(environment)["budgets"]["maximum_bytes_billed"]
+
+
+def test_every_log_metric_is_alerted_on_and_every_alert_on_a_log_has_its_metric(
+    environment: str, evaluated: Evaluate
+) -> None:
+    here = evaluated(environment)
+    prefix = "logging.googleapis.com/user/bqloop_"
+    counted = {a["metric"].removeprefix(prefix) for a in here["alerts"].values() if a["metric"].startswith(prefix)}
+    assert counted == set(here["log_metrics"])
