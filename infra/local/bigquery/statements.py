@@ -34,6 +34,7 @@ from .driving import drive
 from .emulator_errors import domain_error
 from .engine import ThreadedEngine
 from .errors import BigQueryError
+from .export_data import DataExport, refuse_logical_types
 from .job import Job
 from .job_views import JobViews
 from .mends.json_values import json_paths
@@ -84,6 +85,7 @@ class Statements:
         self._ml = ml
         self._views = views
         self._translator = Translator()
+        self._exports = DataExport(context, engine)
 
     @property
     def time_travel(self) -> TimeTravel:
@@ -266,16 +268,17 @@ class Statements:
         request = executor.parse_export_data(sql)
         if request is None:
             raise BigQueryError("invalidQuery", "Malformed EXPORT DATA statement.", location="query")
+        refuse_logical_types(sql)
         duckdb_sql, values = self.translated(parse(request.select_sql), session)
         try:
             table = self._engine.fetch_arrow(duckdb_sql, values)  # type: ignore[arg-type]
         except duckdb.Error as error:
             raise domain_error(error, duckdb_sql) from error
-        outcome = executor.write_export(table, request.options, self._context)
+        files, rows = self._exports.write(table, request.options)
         return Result(
             "EXPORT_DATA",
             statistics={
-                "exportDataStatistics": {"fileCount": str(outcome.file_count), "rowCount": str(outcome.rows)},
+                "exportDataStatistics": {"fileCount": str(files), "rowCount": str(rows)},
                 "transferredBytes": "0",
             },
         )
