@@ -1,1 +1,1 @@
-../main.tf
+../root/main.tf

@@ -1,1 +1,1 @@
-../variables.tf
+../root/variables.tf

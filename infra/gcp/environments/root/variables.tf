@@ -1,4 +1,4 @@
-# What only Terraform needs, the same for every environment: each root has a link to this file.
+# What only Terraform needs, the same for every environment.
 variable "project" {
   description = "The Google Cloud project of this environment."
   type        = string

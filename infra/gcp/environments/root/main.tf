@@ -1,4 +1,4 @@
-# What every environment's root is; each has a link to this file, and says in environment.tf what is its own.
+# The root of every environment: each has links to these files, and says in its environment.tf what is its own.
 terraform {
   required_version = ">= 1.6.0, < 2.0.0"
 
