@@ -22,6 +22,7 @@ from deployment.cli import (
     sql_cases,
     sql_files,
     sql_preview,
+    try_change,
 )
 from deployment.cli.session import OPTIONS
 from etl.errors import BqloopError
@@ -54,6 +55,7 @@ app.add_typer(runs.app, name="runs")
 sql_files.app.command("test")(sql_cases.run_cases)
 sql_files.app.command()(sql_preview.preview)
 app.add_typer(sql_files.app, name="sql")
+app.command("try")(try_change.try_sql)
 
 
 @app.callback()

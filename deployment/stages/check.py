@@ -106,7 +106,7 @@ def check(run: Run) -> Outcome:
     details: dict[str, Any] = {"freshness": found, "last_trained": last_trained, "turn": turn.number}
     if not verdict.train:
         return Outcome(verdict.reason, "SKIPPED", details=details, status="SKIPPED")
-    details["checks"] = findings = _violations(run)
+    details["checks"] = findings = violations(run)
     fatal = [f for f in findings if f["severity"] == "fail" and f["rows"]]
     if fatal:
         names = "; ".join(f"{f['check']}: {f['rows']} rows" for f in fatal)
@@ -115,7 +115,7 @@ def check(run: Run) -> Outcome:
     return Outcome(verdict.reason, next_stage="features", details=details)
 
 
-def _violations(run: Run) -> list[dict[str, Any]]:
+def violations(run: Run) -> list[dict[str, Any]]:
     """What each of `checks/` found: its name, severity, how many rows, and a few of them."""
     tables, found = of_run(run), []
     for path in run.templates.folder(f"{run.message.model}/checks"):

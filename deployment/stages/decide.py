@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from pydantic import ValidationError
 
 from deployment.evidence import Evidence
@@ -27,13 +30,19 @@ def gate_policy_of(policy: ModelPolicy) -> GatePolicy:
         raise ConfigurationError(f"sql/{policy.model}/model.yml is wrong:\n" + "\n".join(lines)) from error
 
 
-def decide(run: Run) -> Outcome:
-    """Apply the gate to what the stage `evaluate` recorded."""
-    measured = run.details_of("evaluate")
-    champion = measured.get("champion")
-    candidates = [name for name in run.candidates if name in run.details_of("train")["candidates"]]
+def evidence_of(measured: Mapping[str, Any], candidates: Sequence[str], *, champion: bool) -> Evidence:
+    """What the gate looks at, from what the stage `evaluate` measured.
+
+    Args:
+        measured: Rows of the tables `metrics`, `comparison` and `slices`.
+        candidates: Those that were trained, in the order that breaks ties.
+        champion: Whether a champion was measured beside them.
+
+    Raises:
+        StateError: One of them was not measured.
+    """
     try:
-        evidence = Evidence.of_tables(
+        return Evidence.of_tables(
             metrics=[
                 {k: v for k, v in row.items() if k != "split"}
                 for row in measured["metrics"]
@@ -46,6 +55,14 @@ def decide(run: Run) -> Outcome:
         )
     except LookupError as error:
         raise StateError(str(error)) from error
+
+
+def decide(run: Run) -> Outcome:
+    """Apply the gate to what the stage `evaluate` recorded."""
+    measured = run.details_of("evaluate")
+    champion = measured.get("champion")
+    candidates = [name for name in run.candidates if name in run.details_of("train")["candidates"]]
+    evidence = evidence_of(measured, candidates, champion=bool(champion))
     decision = apply_gate(gate_policy_of(run.policy), evidence)
     details = {
         "decision": decision.model_dump(mode="json"),

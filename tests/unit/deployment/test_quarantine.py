@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployment.stages.check import _violations
+from deployment.stages.check import violations
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Run
 from deployment.stages.tables import of_run
@@ -45,7 +45,7 @@ def run_on(warehouse: Warehouse, run_id: str = f"{MODEL}-2026-03-01") -> Run:
 
 def test_blank_titles_are_kept_out_and_an_earlier_version_counts_again(warehouse: Warehouse) -> None:
     run = run_on(warehouse)
-    found = {finding["check"]: finding for finding in _violations(run)}
+    found = {finding["check"]: finding for finding in violations(run)}
     assert found["blank_titles"]["severity"] == "quarantine"
     assert found["blank_titles"]["rows"] == 2
     assert {(e["source"], e["deal_id"]) for e in found["blank_titles"]["examples"]} == {("a", "2"), ("a", "3")}
@@ -57,8 +57,8 @@ def test_blank_titles_are_kept_out_and_an_earlier_version_counts_again(warehouse
 
 def test_a_check_that_is_run_again_quarantines_nothing_twice(warehouse: Warehouse) -> None:
     run = run_on(warehouse, f"{MODEL}-2026-03-02")
-    _violations(run)
-    _violations(run)
+    violations(run)
+    violations(run)
     (row,) = warehouse.read(
         statement(f"SELECT COUNT(*) AS n FROM bqloop.quarantined_rows WHERE run_id = '{run.message.run_id}'")
     )
