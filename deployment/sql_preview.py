@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from deployment.exports import Export
 from deployment.review.gather import Reviewed
 from deployment.stages.evaluate import CHAMPION, Scored
 from deployment.stages.rollout import Shadow
@@ -64,7 +65,9 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
         "candidate": Candidate(candidates[0], f"`{first}`", model, (candidate_alias(slug, candidates[0]),)),
         "scored": scored,
         "champion": Serving(f"`{first}`", "1"),
+        "features": [("feature", "FLOAT64")],
         "shadow": Shadow(f"`{first}`", [("feature", "FLOAT64")]),
+        "export": Export("gs://bucket/folder/name-*.csv", "CSV"),
         "reviewed": Reviewed(f"`{first}`"),
         "request": {"pairs": f"`{naming.table('request__pairs')}`"},
     }

@@ -6,6 +6,8 @@ Application Default Credentials like any other.
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.api_core.client_options import ClientOptions
 from google.cloud import bigquery
 
@@ -18,5 +20,16 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
     return bigquery.Client(
         project=settings.project,
         location=settings.location,
+        client_options=ClientOptions(api_endpoint=address) if address else None,
+    )
+
+
+def storage_client(settings: Settings) -> Any:
+    """A Cloud Storage client for the environment's project."""
+    from google.cloud.storage import Client  # here, because functions start faster without it
+
+    address = settings.endpoints.storage
+    return Client(
+        project=settings.project,
         client_options=ClientOptions(api_endpoint=address) if address else None,
     )

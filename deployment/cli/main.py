@@ -15,6 +15,7 @@ from deployment.cli import (
     demo,
     doctor,
     evaluation,
+    export,
     imports,
     loop,
     promotion,
@@ -44,6 +45,7 @@ app.command()(loop.history)
 app.command()(loop.cost)
 app.command()(evaluation.evaluate)
 app.command()(loop.score)
+app.command()(export.export)
 app.command()(promotion.review)
 app.command()(promotion.approve)
 app.command()(promotion.reject)

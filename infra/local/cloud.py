@@ -119,6 +119,8 @@ class LocalCloud:
             starting.callback(self.functions.stop)
             self.functions.prepare()  # Its child imports while BigQuery starts.
         _start(starting, self.credentials)
+        if bucket := self._config.get("bucket"):
+            (state / "storage" / bucket).mkdir(parents=True, exist_ok=True)  # as Terraform makes it on Google Cloud
         self.storage = StorageServer(state / "storage", port=self._port("storage"))
         _start(starting, self.storage)
         self.vertex = VertexServer(
