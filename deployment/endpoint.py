@@ -285,6 +285,23 @@ def probability_of(prediction: Mapping[str, Any], label: str, positive: bool | i
     raise StateError(f"the endpoint's answer has no probability of {label} = {positive}; it has {sorted(prediction)}")
 
 
+def number_of(prediction: Mapping[str, Any], label: str) -> float:
+    """What a regression says in one row of an answer: trees give a number, a linear model a list of one.
+
+    Raises:
+        StateError: The row has no such answer.
+
+    >>> number_of({"predicted_fare": [12.5]}, "fare")
+    12.5
+    """
+    said = prediction.get(f"predicted_{label}")
+    if isinstance(said, list) and len(said) == 1:
+        said = said[0]
+    if not isinstance(said, int | float):
+        raise StateError(f"the endpoint's answer has no number predicted_{label}; it has {sorted(prediction)}")
+    return float(said)
+
+
 def _deployed(endpoint: aiplatform_v1.Endpoint) -> dict[str, Deployed]:
     return {
         deployed.model_version_id: Deployed(

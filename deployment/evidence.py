@@ -10,21 +10,28 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
-HIGHER_IS_BETTER = frozenset(
-    {"precision", "recall", "f1_score", "accuracy", "average_precision", "roc_auc", "r2_score", "explained_variance"}
-)
-LOWER_IS_BETTER = frozenset(
-    {
-        "log_loss",
-        "expected_calibration_error",
-        "cost",
-        "mean_absolute_error",
-        "mean_squared_error",
-        "mean_squared_log_error",
-        "median_absolute_error",
-        "root_mean_squared_error",
-    }
-)
+# By kind of label, as sql/kinds/<task>/evaluate/metrics.sql gives them.
+_HIGHER: Mapping[str, frozenset[str]] = {
+    "classification": frozenset({"precision", "recall", "f1_score", "accuracy", "average_precision", "roc_auc"}),
+    "regression": frozenset({"r2_score", "explained_variance"}),
+}
+_LOWER: Mapping[str, frozenset[str]] = {
+    "classification": frozenset({"log_loss", "expected_calibration_error", "cost"}),
+    "regression": frozenset(
+        {
+            "mean_absolute_error",
+            "mean_squared_error",
+            "mean_squared_log_error",
+            "median_absolute_error",
+            "root_mean_squared_error",
+        }
+    ),
+}
+HIGHER_IS_BETTER = frozenset().union(*_HIGHER.values())
+LOWER_IS_BETTER = frozenset().union(*_LOWER.values())
+METRICS = {task: _HIGHER[task] | _LOWER[task] for task in _HIGHER}
+# Those that the bootstrap does not compute again, so that no bound is known of their difference.
+WITHOUT_BOUNDS = frozenset({"expected_calibration_error", "mean_squared_log_error", "median_absolute_error"})
 
 
 def improvement(metric: str, difference: float) -> float:

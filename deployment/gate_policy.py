@@ -3,12 +3,15 @@
 Policy only; `deployment.gate` applies it. Errors name the key, because pydantic reports the path to each value.
 """
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from deployment.evidence import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from deployment.evidence import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, WITHOUT_BOUNDS
+from etl.errors import ConfigurationError
+from etl.model_policy import ModelPolicy
 
 
 def _known(metric: str, metrics: frozenset[str]) -> str:
@@ -77,3 +80,44 @@ class GatePolicy(_Policy):
     minimum_negatives: int = Field(30, ge=1)
     minimum_entity_groups: int = Field(30, ge=1)
     approval: Approval = Approval.AUTOMATIC
+
+
+def gate_policy_of(policy: ModelPolicy) -> GatePolicy:
+    """The section `gate:` of a model's policy.
+
+    Raises:
+        ConfigurationError: It is wrong, or names a metric that a model of this kind does not have; the text names the key.
+    """
+    slices = policy.gate.get("slices", {})
+    given = {**_DEFAULTS[policy.task], **policy.gate}
+    if isinstance(slices, dict):  # null leaves slices out of the decision
+        given["slices"] = {**_SLICE_DEFAULTS[policy.task], **slices}
+    try:
+        gate = GatePolicy.model_validate(given)
+    except ValidationError as error:
+        lines = [f"  gate.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ConfigurationError(f"sql/{policy.model}/model.yml is wrong:\n" + "\n".join(lines)) from error
+    lines = list(_out_of_place(gate, policy.task))
+    if lines:
+        raise ConfigurationError(f"sql/{policy.model}/model.yml is wrong:\n" + "\n".join(lines))
+    return gate
+
+
+_DEFAULTS = {"classification": {}, "regression": {"primary": "mean_absolute_error"}}
+_SLICE_DEFAULTS: dict[str, dict[str, object]] = {
+    "classification": {},
+    "regression": {"metric": "r2_score", "tolerance": 0.1},
+}
+
+
+def _out_of_place(gate: GatePolicy, task: str) -> Iterator[str]:
+    """What names a metric of another kind of model, or one that cannot be what it is named for."""
+    named = {"primary": [gate.primary], "floors": gate.floors, "ceilings": gate.ceilings, "tolerances": gate.tolerances}
+    if gate.slices:
+        named["slices.metric"] = [gate.slices.metric]
+    for key, metrics in named.items():
+        for metric in metrics:
+            if metric not in METRICS[task]:
+                yield f"  gate.{key}: a {task} has no {metric}; it has {', '.join(sorted(METRICS[task]))}"
+    if gate.primary in WITHOUT_BOUNDS:
+        yield f"  gate.primary: {gate.primary} is compared without bounds, so no promotion can rest on it"

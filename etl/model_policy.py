@@ -23,12 +23,15 @@ class _Section(BaseModel):
 
 
 class Freshness(_Section):
-    """When a run is worth it: enough that is new, and enough labels at all; or a champion past its age."""
+    """When a run is worth it: enough that is new, and enough labels at all; or a champion past its age.
+
+    `min_positives` is for classifications: monitor/freshness.sql of a regression counts no positives.
+    """
 
     min_new_rows: int = Field(ge=0)
     min_new_labels: int = Field(ge=0)
     min_labels: int = Field(ge=2)
-    min_positives: int = Field(ge=1)
+    min_positives: int = Field(default=1, ge=1)
     max_age_days: float = Field(gt=0)
 
 
@@ -66,9 +69,11 @@ class ModelPolicy(_Section):
         model: Name of the folder.
         owner: Whom to ask.
         description: What the model tells.
-        task: What kind of label it has.
+        task: What kind of label it has; names the folder in `sql/kinds/` that the model's SQL is completed from.
+        rows: The table of raw rows, for a model of single rows: what `bqloop import rows` fills, and what
+            `POST /models/<model>/predict` takes. A model of pairs has none.
         label: Column of the label.
-        positive: The label's value that counts as positive.
+        positive: The label's value that counts as positive; of no matter to a regression.
         keys: Columns that name a row.
         group: Column of the entity group, by which rows are split and resampled.
         split: Column of the split in the tables that still hold all of them.
@@ -92,6 +97,7 @@ class ModelPolicy(_Section):
     owner: str
     description: str
     task: Literal["classification", "regression"] = "classification"
+    rows: str | None = None
     label: str
     positive: bool | int | str = True
     keys: tuple[str, ...] = Field(min_length=1)

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from deployment.cli.installation import Finding, examine_credentials, examine_installation, examine_names
 from deployment.cli.session import OPTIONS, application, model_of, print_json, state_folder
+from deployment.gate_policy import gate_policy_of
 from deployment.setup import definitions
 from deployment.sql_preview import describe_files
-from deployment.stages.decide import gate_policy_of
 from deployment.stages.run import policy_of
 from etl.errors import BqloopError
 from etl.settings import load_settings

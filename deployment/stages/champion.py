@@ -43,7 +43,7 @@ def champion_of_version(version_id: str, bigquery_model: str, ledger: Ledger, mo
                         bigquery_model=bigquery_model,
                         slug=slug,
                         candidate=candidate,
-                        threshold=metric["threshold"],
+                        threshold=metric.get("threshold"),
                         templates=ledger.templates_of(event.sql_sha),
                         as_of=event.as_of,
                     )

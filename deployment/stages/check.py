@@ -34,19 +34,20 @@ def judge_freshness(
 
     Args:
         policy: The section `freshness` of model.yml.
-        found: new_rows, new_labels, labels, positives, negatives.
+        found: new_rows, new_labels, labels; positives and negatives too, unless the label is a number.
         as_of: The run's instant.
         last_trained: as_of of the last run that trained, None before the first.
         force: A person wants it whatever is new; too few labels stop it all the same.
     """
-    labels, positives, negatives = found["labels"] or 0, found["positives"] or 0, found["negatives"] or 0
+    labels = found["labels"] or 0
     if labels < policy.min_labels:
         return FreshnessVerdict(
             False,
             f"too few labels: {labels} of the {policy.min_labels} that freshness.min_labels asks for; "
-            "import more with `bqloop import labels FILE`",
+            "import more with `bqloop import`",
         )
-    if positives < policy.min_positives or not negatives:
+    positives, negatives = found.get("positives"), found.get("negatives")
+    if positives is not None and (positives < policy.min_positives or not negatives):
         return FreshnessVerdict(
             False,
             f"labels of one kind only: {positives} positive (at least {policy.min_positives}) and {negatives} negative",

@@ -5,56 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from deployment.evidence import Evidence
 from deployment.gate import Verdict
 from deployment.gate import decide as apply_gate
-from deployment.gate_policy import GatePolicy
+from deployment.gate_policy import gate_policy_of
 from deployment.stages.evaluate import CHAMPION
 from deployment.stages.run import Outcome, Run
-from etl.errors import ConfigurationError, StateError
-from etl.model_policy import ModelPolicy
-
-
-def gate_policy_of(policy: ModelPolicy) -> GatePolicy:
-    """The section `gate:` of a model's policy.
-
-    Raises:
-        ConfigurationError: It is wrong; the text names the key.
-    """
-    try:
-        return GatePolicy.model_validate(policy.gate)
-    except ValidationError as error:
-        lines = [f"  gate.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ConfigurationError(f"sql/{policy.model}/model.yml is wrong:\n" + "\n".join(lines)) from error
-
-
-def evidence_of(measured: Mapping[str, Any], candidates: Sequence[str], *, champion: bool) -> Evidence:
-    """What the gate looks at, from what the stage `evaluate` measured.
-
-    Args:
-        measured: Rows of the tables `metrics`, `comparison` and `slices`.
-        candidates: Those that were trained, in the order that breaks ties.
-        champion: Whether a champion was measured beside them.
-
-    Raises:
-        StateError: One of them was not measured.
-    """
-    try:
-        return Evidence.of_tables(
-            metrics=[
-                {k: v for k, v in row.items() if k != "split"}
-                for row in measured["metrics"]
-                if row["split"] == "validation"
-            ],
-            comparisons=measured.get("comparison", []),
-            slices=measured.get("slices", []),
-            candidates=candidates,
-            champion=CHAMPION if champion else None,
-        )
-    except LookupError as error:
-        raise StateError(str(error)) from error
+from etl.errors import StateError
 
 
 def decide(run: Run) -> Outcome:

@@ -94,7 +94,7 @@ def _smoke(run: Run, version: str, candidate: str, policy: RolloutPolicy) -> Non
             usage=run.usage,
         ),
         label=run.policy.label,
-        positive=run.policy.positive,
+        positive=None if run.policy.task == "regression" else run.policy.positive,
         tolerance=policy.smoke_tolerance,
         deadline=run.deadline,
     )

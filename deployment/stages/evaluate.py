@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployment.gate_policy import gate_policy_of
 from deployment.registry import version_labels
 from deployment.stages.champion import find_champion
 from deployment.stages.run import Champion, Outcome, Run
@@ -51,7 +52,8 @@ def evaluate(run: Run) -> Outcome:
         theirs = as_champion(run, champion)
         theirs.build(("validation_set", "test_set"))
         scored.append(Scored.of(CHAMPION, champion.bigquery_model, theirs))
-    results = measure(run, run.templates, scored, threshold=champion.threshold if champion else None)
+    threshold = champion.threshold if champion else None
+    results = measure(run, run.templates, scored, threshold=threshold)
     judged = {row["name"]: row for row in results["metrics"] if row["split"] == "validation"}
     for name in trained:
         _label_version(run, name, judged.get(name, {}))
@@ -69,7 +71,9 @@ def evaluate(run: Run) -> Outcome:
 
 def _label_version(run: Run, candidate: str, metrics: Mapping[str, Any]) -> None:
     """Write on the version in the registry what it is and how good, so that it can be told without the ledger."""
-    facts = {name: metrics.get(name) for name in ("threshold", "f1_score", "average_precision")}
+    gate = gate_policy_of(run.policy)
+    named = ("threshold", *([gate.slices.metric] if gate.slices else []), gate.primary)
+    facts = {name: metrics.get(name) for name in named}
     labels = version_labels(
         run=run.slug,
         candidate=candidate,
@@ -95,7 +99,7 @@ def measure(
         run: The stage that asks.
         templates: The SQL to measure with.
         scored: The models.
-        threshold: The champion's threshold, None where there is no champion.
+        threshold: The champion's threshold; None where there is no champion, and for a regression.
         elsewhere: Slugs of feature tables that do not stand under the run's own name.
         only: The result tables that are wanted; empty for all of `evaluate/`.
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from deployment.stages.champion import find_champion
 from deployment.stages.run import Outcome, Run
 from deployment.stages.score import Serving
-from deployment.stages.tables import TableSet
+from deployment.stages.tables import FeatureColumns, TableSet
 from etl.errors import ConfigurationError
 
 # Past max_age_days a run is due; a champion of twice that age has had as long again to be followed, and was not.
@@ -97,7 +97,10 @@ def monitor(run: Run) -> Outcome:
     if champion is None:
         return Outcome("there is no champion yet, so there is nothing to watch", "SKIPPED", status="SKIPPED")
     serving = Serving(f"`{champion.bigquery_model}`", champion.version)
-    tables = TableSet(run, run.templates, run.slug, {"training_features": champion.slug}, {"champion": serving})
+    trained_on = run.naming.run_table(champion.slug, "training_features")
+    features = FeatureColumns(run.warehouse, trained_on, champion.policy.not_features)
+    context = {"champion": serving, "features": features.types}
+    tables = TableSet(run, run.templates, run.slug, {"training_features": champion.slug}, context)
 
     def read(name: str, **parameters: Any) -> list[dict[str, Any]]:
         statement = tables.render(f"{model}/monitor/{name}.sql")

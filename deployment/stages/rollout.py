@@ -21,7 +21,7 @@ from deployment.rollout import Action, Health, RolloutPolicy, Step, next_step
 from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Champion, Run
-from deployment.stages.tables import of_run
+from deployment.stages.tables import FeatureColumns, of_run
 from etl.errors import ConfigurationError, StateError
 from etl.ledger import Event, Ledger
 
@@ -38,7 +38,7 @@ class Canary:
         version: Its version in the registry.
         champion: The version that it was measured against.
         share: Percent of the traffic that it has.
-        threshold: Probability from which it says yes.
+        threshold: Probability from which it says yes; None for a regression.
         bigquery_model: Full name of its BigQuery model.
         since: When it got its share.
     """
@@ -46,7 +46,7 @@ class Canary:
     version: str
     champion: str
     share: int
-    threshold: float
+    threshold: float | None
     bigquery_model: str
     since: dt.datetime
 
@@ -193,15 +193,17 @@ def compare_with_shadow(
     asked = Shadow(f"`{shadow.bigquery_model}`", wanted)
     (row,) = run.warehouse.read(
         of_run(run, shadow=asked).render(f"{run.message.model}/monitor/shadow.sql"),
-        run.parameters(since=since, until=until, version=answering.version, shadow_threshold=shadow.threshold),
+        run.parameters(
+            since=since, until=until, version=answering.version, shadow_threshold=shadow.threshold_parameter
+        ),
         usage=run.usage,
     )
     return row
 
 
-def _features(run: Run, slug: str) -> list[tuple[str, str]]:
-    table = run.warehouse.client.get_table(run.naming.run_table(slug, "training_features"))
-    return [(f.name, f.field_type) for f in table.schema if f.name not in run.policy.not_features]
+def _features(run: Run, slug: str) -> Sequence[tuple[str, str]]:
+    table = run.naming.run_table(slug, "training_features")
+    return FeatureColumns(run.warehouse, table, run.policy.not_features).types
 
 
 def _begun(events: Sequence[Event]) -> Step | None:

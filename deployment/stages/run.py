@@ -17,6 +17,7 @@ from deployment.stages.message import StageMessage
 from etl.ledger import Event, Ledger
 from etl.model_policy import ModelPolicy, parse_policy
 from etl.names import Naming, run_slug
+from etl.query_parameters import Null
 from etl.settings import Settings
 from etl.templates import RenderedSql, Templates
 from etl.warehouse import Deadline, JobKey, Usage, Warehouse
@@ -52,7 +53,7 @@ class Champion:
         bigquery_model: Full name of its BigQuery model.
         slug: The run that trained it.
         candidate: Which candidate of that run it is.
-        threshold: Probability from which it says yes.
+        threshold: Probability from which it says yes; None for a regression.
         templates: The SQL of its run.
         as_of: The instant of its run: it knows of nothing later.
     """
@@ -61,7 +62,7 @@ class Champion:
     bigquery_model: str
     slug: str
     candidate: str
-    threshold: float
+    threshold: float | None
     templates: Templates
     as_of: dt.datetime
 
@@ -69,6 +70,11 @@ class Champion:
     def policy(self) -> ModelPolicy:
         """The policy of its run."""
         return policy_of(self.templates)
+
+    @property
+    def threshold_parameter(self) -> float | Null:
+        """The threshold as a query parameter."""
+        return Null("FLOAT64") if self.threshold is None else self.threshold
 
 
 @dataclass

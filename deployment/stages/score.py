@@ -29,5 +29,5 @@ def score(run: Run) -> Outcome:
         return Outcome("there is no champion yet, so there is nothing to score with", "SKIPPED", status="SKIPPED")
     tables = with_frozen(run, champion, champion=Serving(f"`{champion.bigquery_model}`", champion.version))
     targets = champion.templates.stems(f"{run.message.model}/predict")
-    built = tables.build(targets, threshold=champion.threshold, version=champion.version)
+    built = tables.build(targets, threshold=champion.threshold_parameter, version=champion.version)
     return Outcome(f"scored with version {champion.version}: {', '.join(targets)}", "SCORED", details={"tables": built})

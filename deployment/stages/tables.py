@@ -34,6 +34,12 @@ class FeatureColumns(Sequence[str]):
         self._not_features = not_features
         self._read: list[str] | None = None
 
+    @property
+    def types(self) -> Sequence[tuple[str, str]]:
+        """Name and BigQuery type of each."""
+        schema = self._warehouse.client.get_table(self._table).schema
+        return [(f.name, f.field_type) for f in schema if f.name not in self._not_features]
+
     def _columns(self) -> list[str]:
         if self._read is None:
             self._read = [c for c in self._warehouse.columns(self._table) if c not in self._not_features]

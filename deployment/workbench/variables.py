@@ -108,9 +108,11 @@ def context_of(
     context = dict(example)
     if features:
         context["feature_columns"] = list(features)
+    typed = [(name, {"FLOAT64": "FLOAT", "INT64": "INTEGER"}.get(k, k)) for name, k in features.items()]
+    context["features"] = typed or context["features"]
     context["shadow"] = {
         "model": f"`{naming.candidate_model('2026_01_01', 'shadow')}`",
-        "features": [(name, {"FLOAT64": "FLOAT", "INT64": "INTEGER"}.get(k, k)) for name, k in features.items()],
+        "features": typed,
     }
     target = "labels" if "labels" in path.rsplit("/", 1)[-1] else "raw_deals"
     own = {"attributes", "content_hash", "import_id", "ingested_at", "labelled_at", "origin"}

@@ -13,7 +13,8 @@ WITH answers AS (
     answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY) AS is_recent
   FROM {{ table.inferences }}
   WHERE
-    answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
+    model = @model
+    AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
     AND answered_at <= @as_of
 ),
 

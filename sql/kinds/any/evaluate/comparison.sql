@@ -1,3 +1,4 @@
+{% import 'macros/metrics.sql' as metrics %}
 /*
 Each candidate against the champion on the same draws: candidate minus champion. One row per candidate and metric, none
 without a champion.
@@ -35,9 +36,7 @@ measured AS (
   FROM {{ run_table.metrics }} AS models
   CROSS JOIN
     UNNEST([
-    {% for metric in [
-      'precision', 'recall', 'f1_score', 'accuracy', 'cost', 'log_loss', 'average_precision', 'roc_auc'
-    ] %}
+    {% for metric in metrics.compared[policy.task] %}
         STRUCT('{{ metric }}' AS metric, models.{{ metric }} AS value){{ ',' if not loop.last }}
       {% endfor %}
     ]) AS measured

@@ -1,8 +1,9 @@
+{% import 'macros/answers.sql' as answers %}
 /*
-Scores the champion and every candidate on the same rows, in one statement. One row per model, split and labelled pair.
+Scores the champion and every candidate on the same rows, in one statement. One row per model, split and labelled row.
 
 Rows, labels and entity groups are those of this run for everyone; a model's own tables supply its features only, so a
-row that a model does not score stays in, without a probability, and the gate sees it.
+row that a model does not score stays in, without an answer, and the gate sees it.
 Read by: all that stands beside this file. The test split is reported and never used to choose anything.
 */
 CREATE OR REPLACE TABLE {{ run_table.predictions }} AS
@@ -12,24 +13,21 @@ WITH judged AS (
       '{{ split }}' AS split,
       {{ policy.keys | join(', ') }},
       {{ policy.group }} AS entity_group,
-      LOWER(CAST({{ policy.label }} AS STRING)) = LOWER('{{ policy.positive }}') AS is_positive
+      {{ answers.of_label(policy) }} AS {{ answers.truth(policy) }}
     FROM {{ rows }}
     {% if not loop.last %}UNION ALL{% endif %}
 
   {% endfor %}
 ),
 
-answers AS (
+scores AS (
   {% for entry in scored %}
     {% for split, rows in [('validation', entry.validation), ('test', entry.test)] %}
       SELECT
         '{{ entry.name }}' AS name,
         '{{ split }}' AS split,
         {{ policy.keys | join(', ') }},
-        (
-          SELECT answer.prob FROM UNNEST(predicted_{{ policy.label }}_probs) AS answer
-          WHERE LOWER(CAST(answer.label AS STRING)) = LOWER('{{ policy.positive }}')
-        ) AS probability
+        {{ answers.of_row(policy) }} AS {{ answers.said(policy) }}
       FROM ML.PREDICT(MODEL {{ entry.model }}, TABLE {{ rows }})  -- noqa: CP02
       {% if not loop.last %}UNION ALL{% endif %}
 
@@ -41,7 +39,7 @@ answers AS (
 
 models AS (
   SELECT DISTINCT name
-  FROM answers
+  FROM scores
 )
 
 SELECT
@@ -51,14 +49,14 @@ SELECT
     judged.{{ key }},
   {% endfor %}
   judged.entity_group,
-  judged.is_positive,
-  IF(IS_NAN(answers.probability), NULL, answers.probability) AS probability
+  judged.{{ answers.truth(policy) }},
+  IF(IS_NAN(scores.{{ answers.said(policy) }}), NULL, scores.{{ answers.said(policy) }}) AS {{ answers.said(policy) }}
 FROM judged
 CROSS JOIN models
-LEFT JOIN answers
+LEFT JOIN scores
   ON
-    models.name = answers.name
-    AND judged.split = answers.split
+    models.name = scores.name
+    AND judged.split = scores.split
     {% for key in policy.keys %}
-      AND judged.{{ key }} = answers.{{ key }}
+      AND judged.{{ key }} = scores.{{ key }}
     {% endfor %}

@@ -17,19 +17,21 @@ FROM
   ML.VALIDATE_DATA_DRIFT(
     (
       SELECT
-        {{ served.features(feature_columns) }}
+        {{ served.features(features) }}
       FROM {{ table.inferences }}
       WHERE
-        probability IS NOT NULL
+        model = @model
+        AND {{ served.said() }} IS NOT NULL
         AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
         AND answered_at <= TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
     ),
     (
       SELECT
-        {{ served.features(feature_columns) }}
+        {{ served.features(features) }}
       FROM {{ table.inferences }}
       WHERE
-        probability IS NOT NULL
+        model = @model
+        AND {{ served.said() }} IS NOT NULL
         AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
         AND answered_at <= @as_of
     ),

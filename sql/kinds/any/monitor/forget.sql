@@ -3,4 +3,6 @@
   Run by the stage `monitor`.
 */
 DELETE FROM {{ table.inference_log }}
-WHERE answered_at < TIMESTAMP_SUB(@as_of, INTERVAL @inference_log_days DAY)
+WHERE
+  model = @model
+  AND answered_at < TIMESTAMP_SUB(@as_of, INTERVAL @inference_log_days DAY)

@@ -1,7 +1,9 @@
+{% import 'macros/answers.sql' as answers %}
+{% import 'macros/served.sql' as served %}
 /*
 How a challenger does beside the champion since it got its share: what the rollout decides by. One row.
 
-Failed are the requests with a pair for which the endpoint gave no probability; which version was asked, nobody knows
+Failed are the requests with a row to which the endpoint gave no answer; which version was asked, nobody knows
 then, so they are counted for all and held against their share before. Distances between score distributions are
 Kolmogorov and Smirnov's: the greatest gap between the two distribution functions, 0 to 1.
 Parameters: @since, @until (the window), @version, @champion (versions), @candidate. Read by: deployment/rollout.py.
@@ -10,13 +12,14 @@ WITH logged AS (
   SELECT
     request_id,
     version,
-    probability,
+    {{ served.said() }} AS said,
     endpoint_ms,
     answered_at > @since AS in_window
   FROM {{ table.inferences }}
   WHERE
     model = @model
-    AND right_source IS NOT NULL
+    -- A search that found no candidate asked the endpoint nothing.
+    AND (right_source IS NOT NULL OR row_keys IS NOT NULL)
     AND answered_at > TIMESTAMP_SUB(@since, INTERVAL 7 DAY)
     AND answered_at <= @until
 ),
@@ -27,7 +30,7 @@ requests AS (
     in_window,
     MAX(version) AS version,
     MAX(endpoint_ms) AS endpoint_ms,
-    LOGICAL_OR(probability IS NULL) AS failed
+    LOGICAL_OR(said IS NULL) AS failed
   FROM logged
   GROUP BY request_id, in_window
 ),
@@ -48,15 +51,15 @@ counted AS (
 scores AS (
   SELECT
     IF(version = @version, 'challenger', 'champion') AS origin,
-    probability
+    said
   FROM logged
-  WHERE in_window AND probability IS NOT NULL AND version IN (@version, @champion)
+  WHERE in_window AND said IS NOT NULL AND version IN (@version, @champion)
   UNION ALL
   SELECT
     'validation' AS origin,
-    probability
+    {{ answers.said(policy) }} AS said
   FROM {{ run_table.predictions }}
-  WHERE split = 'validation' AND name = @candidate AND probability IS NOT NULL
+  WHERE split = 'validation' AND name = @candidate AND {{ answers.said(policy) }} IS NOT NULL
 ),
 
 accumulated AS (
@@ -70,7 +73,7 @@ accumulated AS (
   FROM scores
   WINDOW
     everything AS (ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
-    up_to_here AS (ORDER BY probability RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+    up_to_here AS (ORDER BY said RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ),
 
 distances AS (

@@ -18,11 +18,12 @@ FROM
     model {{ champion.model }},
     (
       SELECT
-        {{ served.features(feature_columns) }}
+        {{ served.features(features) }}
       FROM {{ table.inferences }}
       WHERE
-        version = @version
-        AND probability IS NOT NULL
+        model = @model
+        AND version = @version
+        AND {{ served.said() }} IS NOT NULL
         AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
         AND answered_at <= @as_of
     ),

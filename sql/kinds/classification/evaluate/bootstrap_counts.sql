@@ -1,3 +1,4 @@
+{% import 'macros/metrics.sql' as metrics %}
 /*
 What the paired bootstrap draws from, small however many rows there are. One row per model, block and step of the score.
 
@@ -16,10 +17,7 @@ WITH size AS (
 placed AS (
   SELECT
     outcomes.*,
-    CASE
-      WHEN size.entity_groups <= @bootstrap_blocks THEN FARM_FINGERPRINT(CAST(outcomes.entity_group AS STRING))
-      ELSE ABS(MOD(FARM_FINGERPRINT(CAST(outcomes.entity_group AS STRING)), @bootstrap_blocks))
-    END AS block,
+    {{ metrics.block('outcomes.entity_group', 'size.entity_groups') }} AS block,
     CAST(FLOOR(200 * (
       COALESCE(curve.recall, 0) + COALESCE(curve.false_positive_rate, 0)
     )) AS INT64) AS step

@@ -1,3 +1,4 @@
+{% import 'macros/metrics.sql' as metrics %}
 /*
 How good each model is. One row per model and split; an undefined metric (precision with nothing predicted) is NULL.
 
@@ -17,12 +18,7 @@ WITH counted AS (
     COUNTIF(is_positive) AS positives,
     COUNTIF(NOT is_positive) AS negatives,
     COUNT(DISTINCT entity_group) AS entity_groups,
-    BIT_XOR(FARM_FINGERPRINT(CONCAT(
-      {% for key in policy.keys %}
-        CAST({{ key }} AS STRING), '\n',
-      {% endfor %}
-      CAST(is_positive AS STRING)
-    ))) AS rows_fingerprint,
+    {{ metrics.rows_fingerprint(policy, 'is_positive') }} AS rows_fingerprint,
     COUNTIF(is_true_positive) AS true_positives,
     COUNTIF(is_false_positive) AS false_positives,
     COUNTIF(is_false_negative) AS false_negatives,

@@ -1,3 +1,4 @@
+{% import 'macros/metrics.sql' as metrics %}
 /*
 How good each model is on parts of the validation rows. One row per model, slice and value of the slice.
 
@@ -5,22 +6,7 @@ The slices are expressions in model.yml over the columns of the validation set o
 Read by: the gate, `bqloop review`.
 */
 CREATE OR REPLACE TABLE {{ run_table.slices }} AS
-WITH parts AS (
-  {% for slice, expression in policy.slices.items() %}
-  SELECT
-    {{ policy.keys | join(', ') }},
-    '{{ slice }}' AS slice,
-    CAST({{ expression }} AS STRING) AS value
-  FROM {{ run_table.validation_set }}
-  {{ 'UNION ALL' if not loop.last }}
-  {% else %}
-  SELECT
-    {{ policy.keys | join(', ') }},
-    'all' AS slice,
-    CAST(NULL AS STRING) AS value
-  FROM {{ run_table.validation_set }}
-  {% endfor %}
-),
+WITH {{ metrics.parts(policy, run_table.validation_set) }},
 
 counted AS (
   SELECT
@@ -37,11 +23,7 @@ counted AS (
     AVG(outcomes.loss) AS log_loss
   FROM {{ run_table.outcomes }} AS outcomes
   INNER JOIN parts
-    ON
-      outcomes.split = 'validation'
-      {% for key in policy.keys %}
-      AND outcomes.{{ key }} = parts.{{ key }}
-      {% endfor %}
+    ON {{ metrics.in_part(policy, 'outcomes') }}
   GROUP BY outcomes.name, parts.slice, parts.value
 )
 
