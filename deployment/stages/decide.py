@@ -14,6 +14,33 @@ from deployment.stages.run import Outcome, Run
 from etl.errors import StateError
 
 
+def evidence_of(measured: Mapping[str, Any], candidates: Sequence[str], *, champion: bool) -> Evidence:
+    """What the gate looks at, from what the stage `evaluate` measured.
+
+    Args:
+        measured: Rows of the tables `metrics`, `comparison` and `slices`.
+        candidates: Those that were trained, in the order that breaks ties.
+        champion: Whether a champion was measured beside them.
+
+    Raises:
+        StateError: One of them was not measured.
+    """
+    try:
+        return Evidence.of_tables(
+            metrics=[
+                {k: v for k, v in row.items() if k != "split"}
+                for row in measured["metrics"]
+                if row["split"] == "validation"
+            ],
+            comparisons=measured.get("comparison", []),
+            slices=measured.get("slices", []),
+            candidates=candidates,
+            champion=CHAMPION if champion else None,
+        )
+    except LookupError as error:
+        raise StateError(str(error)) from error
+
+
 def decide(run: Run) -> Outcome:
     """Apply the gate to what the stage `evaluate` recorded."""
     measured = run.details_of("evaluate")
