@@ -62,6 +62,10 @@ class Costs:
         widths = self._column_widths(key)
         return int(sum(widths.values()) * self._rows(key))
 
+    def table_rows(self, key: tuple[str, str, str]) -> int:
+        """How many rows a table has."""
+        return self._rows(key)
+
     def _tables(self, tree: exp.Expr, project: str, depth: int = 0) -> Iterator[tuple[tuple[str, str, str], int]]:
         columns = {column.name.lower() for column in tree.find_all(exp.Column)}
         columns |= {

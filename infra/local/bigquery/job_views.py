@@ -1,4 +1,4 @@
-"""`INFORMATION_SCHEMA.JOBS` and its kin, read from the jobs that this warehouse has run."""
+"""`INFORMATION_SCHEMA.JOBS` and its kin, read from the jobs that this warehouse has run, and `dataset.__TABLES__`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
+from bqemulator.api.dependencies import AppContext
 from sqlglot import exp
 
+from .costs import Costs
+from .dataset_tables import dataset_of, tables_of
 from .engine import ThreadedEngine
 from .errors import BigQueryError
 from .job import Job
@@ -46,26 +49,36 @@ SCHEMA = pa.schema(
 
 
 class JobViews:
-    """Puts the jobs in the place of INFORMATION_SCHEMA.JOBS."""
+    """Puts the jobs in the place of INFORMATION_SCHEMA.JOBS, and a dataset's tables in that of its `__TABLES__`."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, context: AppContext, costs: Costs) -> None:
         self._store = store
+        self._context = context
+        self._costs = costs
 
     def register(self, tree: exp.Expr, session: Session, engine: ThreadedEngine) -> exp.Expr:
-        """`tree` with every jobs view replaced by a relation registered in this thread's session."""
+        """`tree` with every such view replaced by a relation registered in this thread's session."""
         for table in list(tree.find_all(exp.Table)):
             path = ".".join(part.name for part in table.parts).upper().split(".")
+            dataset = dataset_of(table, session.project)
+            if dataset is not None:
+                _put(table, tables_of(*dataset, self._context, self._costs), session, engine)
+                continue
             if len(path) < 2 or path[-2] != "INFORMATION_SCHEMA":
                 continue
             if path[-1] not in VIEWS:
                 _unquote(table)
                 continue
-            name = f"_bqloop_jobs_{uuid4().hex}"
             rows = [_row(job) for job in self._store.jobs(session.project)]
-            engine.connection.register(name, pa.Table.from_pylist(rows, SCHEMA))
-            session.views.append(name)
-            table.replace(exp.Table(this=exp.to_identifier(name), alias=table.args.get("alias")))
+            _put(table, pa.Table.from_pylist(rows, SCHEMA), session, engine)
         return tree
+
+
+def _put(table: exp.Table, rows: pa.Table, session: Session, engine: ThreadedEngine) -> None:
+    name = f"_bqloop_view_{uuid4().hex}"
+    engine.connection.register(name, rows)
+    session.views.append(name)
+    table.replace(exp.Table(this=exp.to_identifier(name), alias=table.args.get("alias")))
 
 
 def _unquote(table: exp.Table) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from bqemulator.api.dependencies import AppContext
 from bqemulator.domain.errors import DomainError
@@ -19,7 +18,6 @@ from sqlglot import exp
 from .costs import Costs
 from .dialect import MlTableFunction, parse
 from .driving import drive
-from .emulator_errors import domain_error
 from .engine import ThreadedEngine
 from .errors import BigQueryError
 from .job import Job, Outcome
@@ -112,16 +110,9 @@ class QueryJobs:
             self._costs.check(job.bytes_billed, job.section.get("maximumBytesBilled"))
 
     def _schema(self, query: exp.Expr, session: Session) -> list[dict[str, Any]]:
-        """The columns of a query; none where the library would have to be asked for them."""
+        """The columns of a query. ML functions tell theirs from a sample of their input."""
         self._statements.check_models(query, session)
-        if self._statements.is_ml(query):
-            return []
-        translated, values = self._statements.translated(query.copy(), session)
-        try:
-            table = self._engine.fetch_arrow(f"SELECT * FROM ({translated}) LIMIT 0", values)  # type: ignore[arg-type]
-        except duckdb.Error as error:
-            raise domain_error(error, translated) from error
-        schema: list[dict[str, Any]] = executor.build_response_schema(table.schema)
+        schema: list[dict[str, Any]] = executor.build_response_schema(self._statements.columns(query, session))
         return schema
 
     def _sql(self, job: Job) -> str:

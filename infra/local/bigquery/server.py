@@ -140,7 +140,7 @@ class _Parts:
         models = ModelStore(self.engine, state / "models", registry)
         costs = Costs(self.context, self.engine)
         ml = MlStatements(self.context, self.engine, models)
-        self.statements = Statements(self.context, self.engine, ml, JobViews(self.store))
+        self.statements = Statements(self.context, self.engine, ml, JobViews(self.store, self.context, costs))
         queries = QueryJobs(self.context, self.engine, self.store, self.statements, costs)
         cut_off = self.store.open()
         models.open(cut_off)

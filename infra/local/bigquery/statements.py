@@ -9,7 +9,7 @@ statements are carried out, parameters are bound by DuckDB, and the result is to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import duckdb
@@ -49,6 +49,10 @@ from .translation import Translator
 ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
 
 
+SAMPLE = 100
+"""Rows of input from which a dry run's ML functions tell their columns."""
+
+
 @dataclass
 class Session:
     """What the statements of one job share."""
@@ -59,6 +63,8 @@ class Session:
     caller: CallerIdentity = ANONYMOUS
     shared: bool = False
     """Whether earlier statements may have left something that only this thread's DuckDB session sees."""
+    sample: int | None = None
+    """How many rows ML functions are given at most: a dry run asks for columns only."""
     views: list[str] = field(default_factory=list)
     """Relations registered in this thread's DuckDB session for the statement that runs."""
 
@@ -115,21 +121,36 @@ class Statements:
         except duckdb.Error as error:
             raise domain_error(error) from error
         finally:
-            for view in session.views:
-                self._engine.connection.unregister(view)
-            session.views.clear()
+            self._release(session)
+
+    def _release(self, session: Session) -> None:
+        for view in session.views:
+            self._engine.connection.unregister(view)
+        session.views.clear()
 
     def ready(self, tree: exp.Expr, session: Session) -> exp.Expr:
         """A query with the results of its ML functions in their places."""
         return self._ml.replace_functions(tree, session, self)
 
+    def columns(self, query: exp.Expr, session: Session) -> pa.Schema:
+        """The columns that a query would give, without carrying it out.
+
+        Raises:
+            DomainError: as BigQuery would refuse it.
+        """
+        session = replace(session, sample=SAMPLE, views=[])
+        try:
+            sql, values = self.translated(self.ready(query.copy(), session), session)
+            try:
+                return self._engine.fetch_arrow(f"SELECT * FROM ({sql}) LIMIT 0", values).schema  # type: ignore[arg-type]
+            except duckdb.Error as error:
+                raise domain_error(error, sql) from error
+        finally:
+            self._release(session)
+
     def check_models(self, tree: exp.Expr, session: Session) -> None:
         """Refuse a query that names a model or an ML function that does not exist; for dry runs."""
         self._ml.check(tree, session)
-
-    def is_ml(self, tree: exp.Expr) -> bool:
-        """Whether a query needs BigQuery ML to be carried out."""
-        return self._ml.has_functions(tree)
 
     def translated(self, tree: exp.Expr, session: Session) -> tuple[str, dict[str, Any] | None]:
         """DuckDB's SQL for a statement without ML functions, and its parameter values."""
@@ -213,8 +234,7 @@ class Statements:
         targets = executor._dml_target_tables(tree, project) if executor._is_dml(tree) else []
         for target in targets:
             self.time_travel.before_change(*target, append_only=isinstance(tree, exp.Insert))
-        if isinstance(tree, (exp.Create, exp.Drop)):
-            self._before_ddl(tree, project)
+        replaced = self._before_ddl(tree, project) if isinstance(tree, (exp.Create, exp.Drop)) else None
         duckdb_sql, values = self.translated(tree.copy(), session)
         try:
             if kind == "CREATE_TABLE_AS_SELECT":
@@ -234,7 +254,7 @@ class Statements:
         if isinstance(tree, (exp.Create, exp.Alter)):
             session.job.touched_catalog = True
             describe(tree, session.project, self._context)
-        for target in targets:
+        for target in [*targets, *([replaced] if replaced else [])]:
             self.time_travel.record_change(*target)
         return self._result(table, kind, plain, operation, session)
 
@@ -242,14 +262,19 @@ class Statements:
         meta = self._context.catalog.get_table(target.catalog or project, target.db, target.name)
         return [field.name for field in meta.schema_.fields] if meta is not None else []
 
-    def _before_ddl(self, tree: exp.Create | exp.Drop, project: str) -> None:
-        """A table that is replaced or dropped takes its history with it."""
+    def _before_ddl(self, tree: exp.Create | exp.Drop, project: str) -> tuple[str, str, str] | None:
+        """A table that is dropped takes its history with it; of one that is replaced it is kept. Returns the latter."""
         target = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
         if (tree.args.get("kind") or "").upper() != "TABLE" or not isinstance(target, exp.Table) or not target.db:
-            return
-        if isinstance(tree, exp.Create) and not tree.args.get("replace"):
-            return
-        self.time_travel.forget(target.catalog or project, target.db, target.name)
+            return None
+        key = (target.catalog or project, target.db, target.name)
+        if isinstance(tree, exp.Drop):
+            self.time_travel.forget(*key)
+            return None
+        if not tree.args.get("replace"):
+            return None
+        self.time_travel.before_change(*key, append_only=False)
+        return key
 
     def _bqemulator_ddl(self, sql: str, kind: str, session: Session) -> Result | None:
         """DDL that bqemulator carries out by itself: routines, row access policies, snapshots, clones, views."""

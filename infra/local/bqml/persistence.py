@@ -137,9 +137,7 @@ def _write(model: Model, directory: Path) -> None:
         "ended_ms": model.ended_ms,
         "extras": model.extras,
     }
-    (directory / "model.json").write_text(
-        json.dumps(state, indent=1, sort_keys=True, allow_nan=False), encoding="utf-8"
-    )
+    (directory / "model.json").write_text(json.dumps(state, indent=1, allow_nan=False), encoding="utf-8")
 
 
 def _write_fit(directory: Path, index: int, fit: Fit) -> dict[str, Any]:

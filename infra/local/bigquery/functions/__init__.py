@@ -9,14 +9,15 @@ from typing import Any
 import duckdb
 from duckdb.func import PythonUDFType
 
-from . import fingerprint, unicode_text
+from ...bqml.fingerprint import farm_fingerprint
+from . import unicode_text
 
 
 def register(connection: duckdb.DuckDBPyConnection) -> None:
     """Make them known to the database; the macros are written anew at every start."""
     text = duckdb.sqltypes.VARCHAR
     vectorised: tuple[tuple[str, Any, list[Any], Any], ...] = (
-        ("bqloop_farm_fingerprint", fingerprint.farm_fingerprint, [text], duckdb.sqltypes.BIGINT),
+        ("bqloop_farm_fingerprint", farm_fingerprint, [text], duckdb.sqltypes.BIGINT),
         ("bqloop_edit_distance_unicode", unicode_text.edit_distance, [text, text], duckdb.sqltypes.BIGINT),
         ("bqloop_normalize_unicode", unicode_text.normalize, [text, text], text),
         ("bqloop_casefold_unicode", unicode_text.normalize_and_casefold, [text, text], text),

@@ -103,6 +103,10 @@ CREATE OR REPLACE MACRO main.bqloop_array_slice(a, first, last) AS
 CREATE OR REPLACE MACRO main.array_is_distinct(a) AS
   len(list_distinct(a)) + CAST(list_contains(list_transform(a, v -> v IS NULL), true) AS INTEGER) = len(a);
 
+/* Text that JSON functions read: NULL where it is no JSON. */
+CREATE OR REPLACE MACRO main.bqloop_json(x) AS
+  CASE WHEN typeof(x) = 'JSON' THEN CAST(x AS VARCHAR) WHEN json_valid(CAST(x AS VARCHAR)) THEN CAST(x AS VARCHAR) END;
+
 CREATE OR REPLACE MACRO main.bqloop_json_type(j) AS
   CASE json_type(j)
     WHEN 'UBIGINT' THEN 'number' WHEN 'BIGINT' THEN 'number' WHEN 'DOUBLE' THEN 'number' WHEN 'HUGEINT' THEN 'number'

@@ -82,4 +82,18 @@ def _literal_field(node: exp.Expr) -> exp.Expr | None:
     return exp.Anonymous(this="JSON_QUERY", expressions=[parsed, exp.Literal.string(path)])
 
 
-RULES: dict[type[Any], Any] = {exp.JSONType: _type, exp.JSONFormat: _to_string, exp.ParseJSON: _literal_field}
+def _reader(node: exp.Expr) -> exp.Expr | None:
+    """Text that is no JSON has no value at any path; DuckDB fails at it."""
+    if isinstance(node.this, (exp.ParseJSON, exp.Anonymous)):
+        return None
+    node.set("this", exp.Anonymous(this="bqloop_json", expressions=[node.this.copy()]))
+    return node
+
+
+READERS = (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONExtractArray, exp.JSONValue, exp.JSONValueArray)
+RULES: dict[type[Any], Any] = {
+    exp.JSONType: _type,
+    exp.JSONFormat: _to_string,
+    exp.ParseJSON: _literal_field,
+    **dict.fromkeys(READERS, _reader),
+}

@@ -18,14 +18,17 @@ def mend(tree: exp.Expr) -> exp.Expr:
         for unnest in _unnests(select):
             offset = unnest.args.get("offset")
             name = offset.name if isinstance(offset, exp.Identifier) else "offset" if offset else None
-            # A star shows the column under its name, so that name has to stay.
-            if name is None or any(p.is_star for p in select.expressions):
+            if name is None:
                 continue
             own = f"_position_{next(numbers)}"
+            star = next((p for p in select.expressions if isinstance(p, exp.Star)), None)
+            if star is not None:
+                _show_behind(select, star, name, own)
             unnest.set("offset", exp.to_identifier(own))
             if not unnest.args.get("alias"):
                 # DuckDB names the columns of an UNNEST together or not at all.
-                unnest.set("alias", exp.TableAlias(columns=[exp.to_identifier(f"{own}_value")]))
+                value = f"{own}_value" if star is None else "f0_"
+                unnest.set("alias", exp.TableAlias(columns=[exp.to_identifier(value)]))
             for column in _references(select, name):
                 if column.parent is select and column.arg_key == "expressions":
                     column.replace(exp.alias_(exp.column(own), name))
@@ -34,6 +37,23 @@ def mend(tree: exp.Expr) -> exp.Expr:
                 else:
                     column.replace(exp.column(own))
     return tree
+
+
+def _show_behind(select: exp.Select, star: exp.Star, name: str, own: str) -> None:
+    """`*` without the offset column, which stands behind it under its name: its UNNEST is the last source nearly always."""
+    left_out = list(star.args.get("except_") or star.args.get("except") or [])
+    key = "except_" if "except_" in star.arg_types else "except"
+    replaced = [r for r in star.args.get("replace") or [] if r.alias.lower() == name.lower()]
+    shown = not any(item.name.lower() == name.lower() for item in left_out)
+    # In capitals: bqemulator would take 1 off it here too, and names mind no case.
+    kept = [item for item in left_out if item.name.lower() != name.lower()]
+    star.set(key, [*kept, exp.to_identifier(own.upper())])
+    if not shown:
+        return
+    star.set("replace", [r for r in star.args.get("replace") or [] if r not in replaced])
+    column = replaced[0].copy() if replaced else exp.alias_(exp.column(own), name)
+    place = select.expressions.index(star) + 1
+    select.set("expressions", [*select.expressions[:place], column, *select.expressions[place:]])
 
 
 def _unnests(select: exp.Select) -> list[exp.Unnest]:

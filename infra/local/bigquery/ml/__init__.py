@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bqemulator.api.dependencies import AppContext
 from sqlglot import exp
 
-from ..dialect import MlModel
 from ..engine import ThreadedEngine
 from ..errors import BigQueryError
 from . import preprocessing_calls, select_lists
@@ -58,10 +57,6 @@ class MlStatements:
     def check(self, tree: exp.Expr, session: Session) -> None:
         """Refuse what names a model that does not exist, without carrying anything out."""
         self._functions.check(tree, session)
-
-    def has_functions(self, tree: exp.Expr) -> bool:
-        """Whether a query needs the library to be carried out."""
-        return tree.find(MlModel) is not None or preprocessing_calls.has_calls(tree)
 
 
 def model_statement(sql: str) -> str | None:

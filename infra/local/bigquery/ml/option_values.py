@@ -13,6 +13,8 @@ from ..dialect import MlBigQuery, parse
 from ..errors import BigQueryError
 from ..parameters import Parameter
 
+MAX_SERIES = 1_000_000
+
 
 def value_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> Any:
     """A literal's value. HPARAM_RANGE and HPARAM_CANDIDATES give their own types.
@@ -34,6 +36,10 @@ def value_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> Any:
         return _cast(node, parameters)
     if isinstance(node, exp.Array):
         return [value_of(item, parameters) for item in node.expressions]
+    if isinstance(node, exp.GenerateSeries):
+        return _series(
+            *(value_of(node.args[name], parameters) for name in ("start", "end", "step") if node.args.get(name))
+        )
     if isinstance(node, exp.Tuple):
         return tuple(value_of(item, parameters) for item in node.expressions)
     if isinstance(node, exp.Struct):
@@ -48,6 +54,17 @@ def value_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> Any:
     if isinstance(node, exp.Anonymous):
         return _hyperparameter(node, parameters)
     raise BigQueryError("invalidQuery", f"Expected a literal, got {node.sql(dialect='bigquery')}", location="query")
+
+
+def _series(start: Any, end: Any, step: Any = 1) -> list[Any]:
+    """GENERATE_ARRAY: each value is `start + n * step`, so that errors of rounding do not add up."""
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (start, end, step)) or step == 0:
+        raise BigQueryError("invalidQuery", "GENERATE_ARRAY takes numbers and a step other than 0", location="query")
+    last = int((end - start) / step) + 1  # one too many at most
+    if last > MAX_SERIES:
+        raise BigQueryError("invalidQuery", f"GENERATE_ARRAY gives more than {MAX_SERIES} values", location="query")
+    values = [start + place * step for place in range(last + 1)]
+    return [value for value in values if (value <= end if step > 0 else value >= end)]
 
 
 def struct_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> dict[str, Any]:

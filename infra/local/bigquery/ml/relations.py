@@ -35,8 +35,10 @@ class Relations:
         return name
 
     def table(self, query: exp.Expr, session: Session, statements: Statements) -> pa.Table:
-        """All rows of a query."""
+        """All rows of a query; of a dry run's, a sample."""
         sql, values = statements.translated(query.copy(), session)
+        if session.sample is not None:
+            sql = f"SELECT * FROM ({sql}) LIMIT {session.sample}"
         try:
             return self._engine.fetch_arrow(sql, values)  # type: ignore[arg-type]
         except duckdb.Error as error:

@@ -5,16 +5,21 @@ https://cloud.google.com/bigquery/docs/reference/rest/v2/models
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 from fastapi import APIRouter, Body, Query, Response
 
 from ..engine import ThreadedEngine
 from ..job import now_ms
-from .model_store import ModelEntry, ModelStore
+from .model_store import Key, ModelEntry, ModelStore
 
 MODELS = "/bigquery/v2/projects/{project}/datasets/{dataset}/models"
+PAUSES = (0.01, 0.05, 0.2, 0.5)
+"""Seconds between the tries of a change that others make at the same time."""
 
 
 def model_routes(models: ModelStore, engine: ThreadedEngine) -> APIRouter:
@@ -42,30 +47,48 @@ def model_routes(models: ModelStore, engine: ThreadedEngine) -> APIRouter:
 
     @router.patch(f"{MODELS}/{{model}}")
     def patch_model(project: str, dataset: str, model: str, body: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008  # FastAPI's way
+        entry = _until_settled(lambda: patch((project, dataset, model), body))
+        return models.load(entry).resource() | _shown(models, entry)
+
+    def patch(key: Key, body: dict[str, Any]) -> ModelEntry:
         with engine.transaction():
-            entry = models.get((project, dataset, model))
+            entry = models.get(key)
             changes: dict[str, Any] = {}
             if "labels" in body:
                 kept = {} if body["labels"] is None else entry.labels | body["labels"]
                 changes["labels"] = {name: value for name, value in kept.items() if value is not None}
-            for key, name in (("description", "description"), ("friendlyName", "friendly_name")):
-                if key in body:
-                    changes[name] = body[key] or ""
+            for field, name in (("description", "description"), ("friendlyName", "friendly_name")):
+                if field in body:
+                    changes[name] = body[field] or ""
             if "expirationTime" in body:
                 changes["expiration"] = None if body["expirationTime"] is None else int(body["expirationTime"])
             entry = replace(entry, modified=now_ms(), **changes)
             models.put(entry)
-        return models.load(entry).resource() | _shown(models, entry)
+        return entry
 
     @router.delete(f"{MODELS}/{{model}}")
     def delete_model(project: str, dataset: str, model: str) -> Response:
-        with engine.transaction():
-            entry = models.get((project, dataset, model))
-            models.drop(entry)
+        entry = _until_settled(lambda: drop((project, dataset, model)))
         models.remove_files(entry)
         return Response(status_code=204)
 
+    def drop(key: Key) -> ModelEntry:
+        with engine.transaction():
+            entry = models.get(key)
+            models.drop(entry)
+        return entry
+
     return router
+
+
+def _until_settled(change: Callable[[], ModelEntry]) -> ModelEntry:
+    """Carry out a change of a model again if another request has changed the same row meanwhile."""
+    for pause in PAUSES:
+        try:
+            return change()
+        except duckdb.TransactionException:
+            time.sleep(pause)
+    return change()
 
 
 def _shown(models: ModelStore, entry: ModelEntry) -> dict[str, Any]:

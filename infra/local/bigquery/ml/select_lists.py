@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from sqlglot import exp
 
 from ...bqml import BqmlError
@@ -50,14 +52,25 @@ def _above(node: exp.Expr) -> list[exp.Expr]:
     return found
 
 
+def _told_apart(rows: pa.Table, kept: list[str], names: dict[str, str]) -> tuple[pa.Table, dict[str, list[exp.Expr]]]:
+    """The rows under names that nothing else has, and what each star stands for."""
+    given = list(rows.schema.names)
+    unique: list[str] = []
+    stars: dict[str, list[exp.Expr]] = {}
+    for sql in kept:
+        if not sql.startswith("*"):
+            unique.append(names[sql])
+            continue
+        end = next(place for place in range(len(unique), len(given)) if given[place] == names[f"|{sql[1:]}"])
+        stars[sql] = []
+        for place in range(len(unique), end):
+            unique.append(f"{KEPT}star_{place}")
+            stars[sql].append(exp.alias_(exp.column(unique[-1]), given[place], quoted=True))
+    return rows.rename_columns(unique), stars
+
+
 def _compute(select: exp.Select, session: Session, statements: Statements, relations: Relations) -> exp.Select:
     projections = [item.copy() for item in select.expressions]
-    for item in projections:
-        if item.is_star:
-            raise BigQueryError(
-                "notImplemented",
-                "SELECT * beside an ML preprocessing function is not carried out here; name the columns",
-            )
     source = _with_ctes(select, select)
     for clause in FINAL_CLAUSES:
         source.set(clause, None)
@@ -66,19 +79,41 @@ def _compute(select: exp.Select, session: Session, statements: Statements, relat
         if has_calls(item):
             for column in list(item.find_all(exp.Column)):
                 plain.setdefault(column.sql(dialect="bigquery"), column.copy())
+        elif item.is_star:
+            # How many columns a star stands for is told by the one that is put behind it.
+            plain[f"*{place}"], plain[f"|{place}"] = item.copy(), exp.true()
         else:
             plain.setdefault(f"={place}", item.unalias().copy())
+    clauses = {name: select.args[name].copy() for name in FINAL_CLAUSES if select.args.get(name)}
+    shown = {item.alias_or_name.lower() for item in projections}
+    sorted_by = [
+        column
+        for column in (clauses["order"].find_all(exp.Column) if "order" in clauses else ())
+        if column.table or column.name.lower() not in shown
+    ]
+    for column in sorted_by:
+        plain.setdefault(column.sql(dialect="bigquery"), column.copy())
+    plain = plain or {"": exp.true()}
     names = {sql: f"{KEPT}{number}" for number, sql in enumerate(plain)}
-    source.set("expressions", [exp.alias_(expression, names[sql]) for sql, expression in plain.items()])
+    source.set(
+        "expressions",
+        [expr if sql.startswith("*") else exp.alias_(expr, names[sql]) for sql, expr in plain.items()],
+    )
     rows = relations.table(source, session, statements)
+    rows, stars = _told_apart(rows, list(plain), names)
     final: list[exp.Expr] = []
+    unnamed = count()
     for place, item in enumerate(projections):
-        if has_calls(item):
+        if f"*{place}" in stars:
+            final.extend(stars[f"*{place}"])
+        elif has_calls(item):
             for column in list(item.find_all(exp.Column)):
                 column.replace(exp.column(names[column.sql(dialect="bigquery")]))
-            final.append(item)
+            final.append(item if isinstance(item, exp.Alias) else exp.alias_(item, f"f{next(unnamed)}_"))
         else:
-            final.append(exp.alias_(exp.column(names[f"={place}"]), item.output_name or f"f{place}_"))
+            final.append(exp.alias_(exp.column(names[f"={place}"]), item.output_name or f"f{next(unnamed)}_"))
+    for column in sorted_by:
+        column.replace(exp.column(names[column.sql(dialect="bigquery")]))
     try:
         rows, _ = compute(
             final, rows, lambda wanted, over: relations.evaluate(wanted, over, session, statements), session.parameters
@@ -86,7 +121,6 @@ def _compute(select: exp.Select, session: Session, statements: Statements, relat
     except BqmlError as error:
         raise BigQueryError(error.reason, error.message, location="query") from error
     answer = exp.select(*final).from_(exp.to_table(relations.register(rows, session)))
-    for clause in FINAL_CLAUSES:
-        if select.args.get(clause):
-            answer.set(clause, select.args[clause].copy())
+    for name, clause in clauses.items():
+        answer.set(name, clause)
     return answer

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..statements import Session, Statements
 
 STREAMS = ("PREDICT", "EXPLAIN_PREDICT")
+JUDGING = ("EVALUATE", "ROC_CURVE", "CONFUSION_MATRIX")
+"""Functions that compare with labels. Their columns are the same with data and without."""
 
 
 class TableFunctions:
@@ -42,7 +44,7 @@ class TableFunctions:
         calls = list(tree.find_all(MlTableFunction))
         if not calls:
             return tree
-        single = len(calls) == 1 and not session.shared
+        single = len(calls) == 1 and not session.shared and session.sample is None
         order = {id(node): place for place, node in enumerate(tree.walk(bfs=False))}
         for node in sorted(calls, key=lambda node: (-_depth(node), order[id(node)])):
             place = node.parent if isinstance(node.parent, exp.Table) else node
@@ -77,6 +79,8 @@ class TableFunctions:
             if name in STREAMS and may_stream and arguments.queries and model and not transform.is_transformed(model):
                 query = _with_ctes(arguments.queries[0], node)
                 return call(name, model, self._relations.stream(query, session, statements), arguments.options)
+            if session.sample is not None and model is not None and name in JUDGING:
+                return call(name, model, None, {})
             tables = [
                 self._relations.table(_with_ctes(query, node), session, statements) for query in arguments.queries
             ]
@@ -120,8 +124,7 @@ class TableFunctions:
         statements: Statements,
     ) -> pa.Table:
         """The call over the transformed rows; where input columns come out again, they are the ones that went in."""
-        judged = name in ("EVALUATE", "ROC_CURVE", "CONFUSION_MATRIX")
-        changed = transform.replay(model, rows, self._evaluator(session, statements), with_label=judged)
+        changed = transform.replay(model, rows, self._evaluator(session, statements), with_label=name in JUDGING)
         answer = call(name, model, changed, options)
         table = answer.read_all() if isinstance(answer, pa.RecordBatchReader) else answer
         if name not in STREAMS:

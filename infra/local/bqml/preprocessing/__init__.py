@@ -40,6 +40,7 @@ class Signature:
 
 SIGNATURES: dict[str, Signature] = {
     "BUCKETIZE": Signature(analytic=False, arguments=(1, 3)),
+    "HASH_BUCKETIZE": Signature(analytic=False, arguments=(1, 1)),
     "FEATURE_CROSS": Signature(analytic=False, arguments=(0, 1)),
     "POLYNOMIAL_EXPAND": Signature(analytic=False, arguments=(0, 1)),
     "NGRAMS": Signature(analytic=False, arguments=(1, 2)),
@@ -72,6 +73,7 @@ _FIT: dict[str, Callable[[Column, Sequence[Any]], Params]] = {
 }
 _APPLY: dict[str, Callable[[Params, Column, Sequence[Any]], Any]] = {
     "BUCKETIZE": buckets.bucketize,
+    "HASH_BUCKETIZE": buckets.hash_bucketize,
     "FEATURE_CROSS": combinations.feature_cross,
     "POLYNOMIAL_EXPAND": combinations.polynomial_expand,
     "NGRAMS": text.ngrams,

@@ -1,4 +1,4 @@
-"""Numbers into named buckets: ML.BUCKETIZE by given split points, ML.QUANTILE_BUCKETIZE by those of the data."""
+"""Values into buckets: ML.BUCKETIZE by given split points, ML.QUANTILE_BUCKETIZE by those of the data, text by its hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import BqmlError
-from .arguments import argument, number_array
+from ..fingerprint import farm_fingerprint
+from .arguments import argument, number_array, string_column
 
 Params = dict[str, Any]
 FORMATS = ("bucket_names", "bucket_ranges", "bucket_ranges_json")
@@ -46,6 +47,19 @@ def quantile_bucketize(params: Params, column: pa.ChunkedArray, arguments: Seque
     return _named("QUANTILE_BUCKETIZE", column, params["points"], _format("QUANTILE_BUCKETIZE", arguments, 1))
 
 
+def hash_bucketize(_: Params, column: pa.ChunkedArray, arguments: Sequence[Any]) -> pa.Array:
+    """The string's fingerprint, unsigned, modulo ``hash_bucket_size``; with a size of 0 the signed fingerprint itself."""
+    size = argument("HASH_BUCKETIZE", arguments, 0, "hash_bucket_size", int, None)
+    if size < 0:
+        raise BqmlError(f"Argument 'hash_bucket_size' of ML.HASH_BUCKETIZE must not be negative, got {size}.")
+    hashes = farm_fingerprint(string_column("HASH_BUCKETIZE", column))
+    if not size:
+        return hashes
+    unsigned = np.asarray(hashes.fill_null(0)).view(np.uint64)
+    mask = np.asarray(hashes.is_null()) if hashes.null_count else None
+    return pa.array((unsigned % np.uint64(size)).astype(np.int64), mask=mask)
+
+
 def _format(function: str, arguments: Sequence[Any], place: int) -> str:
     said = str(argument(function, arguments, place, "output_format", str, FORMATS[0])).lower()
     if said not in FORMATS:
@@ -67,7 +81,8 @@ def _name(index: int, low: str, high: str, output_format: str) -> str:
     if output_format == "bucket_names":
         return f"bin_{index + 1}"
     if output_format == "bucket_ranges_json":
-        return json.dumps({"start": low, "end": high}, separators=(",", ":"))
+        endless = {"-inf": "-Infinity", "+inf": "Infinity"}
+        return json.dumps({"start": endless.get(low, low), "end": endless.get(high, high)})
     return f"{'(' if low == '-inf' else '['}{low}, {high})"
 
 

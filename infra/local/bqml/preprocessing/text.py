@@ -19,7 +19,8 @@ Params = dict[str, Any]
 
 def ngrams(_: Params, column: pa.ChunkedArray, arguments: Sequence[Any]) -> pa.Array:
     """All runs of ``range[0]`` to ``range[1]`` tokens, in the order in which they begin, shorter ones first."""
-    sizes = argument("NGRAMS", arguments, 0, "range", list, None)
+    single = arguments and isinstance(arguments[0], int) and not isinstance(arguments[0], bool)
+    sizes = [arguments[0]] * 2 if single else argument("NGRAMS", arguments, 0, "range", list, None)
     if len(sizes) != 2 or any(not isinstance(s, int) for s in sizes) or not 1 <= sizes[0] <= sizes[1]:
         raise BqmlError("Argument 'range' of ML.NGRAMS must be two positive INT64, the smaller first.")
     separator = argument("NGRAMS", arguments, 1, "separator", str, " ")

@@ -41,7 +41,7 @@ CASES = [
     ("BUCKETIZE", [1, 2.5, 9], ([2.5, 3], False, "bucket_ranges"), ["(-inf, 2.5)", "[2.5, 3)", "[3, +inf)"]),
     # recorded: the outermost split points fall away, and nothing becomes NULL
     ("BUCKETIZE", [5, 15, 25, 35], ([10, 20, 30], True, "bucket_ranges"), ["(-inf, 20)"] * 2 + ["[20, +inf)"] * 2),
-    ("BUCKETIZE", [1], ([2], False, "bucket_ranges_json"), ['{"start":"-inf","end":"2"}']),
+    ("BUCKETIZE", [1], ([2], False, "bucket_ranges_json"), ['{"start": "-Infinity", "end": "2"}']),
     ("QUANTILE_BUCKETIZE", [1, 2, 3, 4, 5], (2,), ["bin_1", "bin_1", "bin_2", "bin_2", "bin_2"]),
     ("LABEL_ENCODER", ["b", "a", None, "b"], (10, 0), [2, 1, 0, 2]),
     ("LABEL_ENCODER", ["b", "a", "b"], (10, 2), [1, 0, 1]),
@@ -52,6 +52,11 @@ CASES = [
     ("IMPUTER", [1, None, 3], ("mean",), [1.0, 2.0, 3.0]),
     ("IMPUTER", [1, None, 3, 9], ("median",), [1.0, 3.0, 3.0, 9.0]),
     ("IMPUTER", ["x", None, "y", "y"], ("most_frequent",), ["x", "y", "y", "y"]),
+    # The values of the function's documentation, and of a book's example for two buckets.
+    ("HASH_BUCKETIZE", ["a", "b", "c", "d", None], (3,), [0, 1, 1, 2, None]),
+    ("HASH_BUCKETIZE", ["horse", "cat", "dog", "fish"], (2,), [1, 0, 0, 0]),
+    ("HASH_BUCKETIZE", ["a"], (0,), [-5528939962900187677]),
+    ("NGRAMS", [["a", "b", "c"]], (2,), [["a b", "b c"]]),
     ("NGRAMS", [["a", "b", "c"], None, []], ([2, 3], "#"), [["a#b", "a#b#c", "b#c"], None, []]),
     (
         "BAG_OF_WORDS",
@@ -110,7 +115,8 @@ def test_what_was_learnt_is_applied_to_other_rows():
         ("ONE_HOT_ENCODER", ["a"], ("first",), "drop"),
         ("LABEL_ENCODER", ["a"], (1_000_000,), "top_k"),
         ("NGRAMS", [["a"]], ([2, 1],), "range"),
-        ("NGRAMS", [["a"]], (2,), "range"),
+        ("NGRAMS", [["a"]], (0,), "range"),
+        ("HASH_BUCKETIZE", ["a"], (-1,), "hash_bucket_size"),
         ("FEATURE_CROSS", [{"a": "x", "b": "y"}], (5,), "degree"),
         ("POLYNOMIAL_EXPAND", [{"a": 1}], (5,), "degree"),
         ("POLYNOMIAL_EXPAND", [{f"f{i}": 1 for i in range(11)}], (), "at most 10"),
