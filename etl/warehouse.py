@@ -183,6 +183,21 @@ class Warehouse:
             reason="attemptsExhausted",
         )
 
+    def find(self, key: JobKey) -> bigquery.QueryJob | None:
+        """The job of a step that was started and has not failed; None where there is none.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached.
+        """
+        try:
+            for attempt in range(1, _MAX_ATTEMPTS + 1):
+                job = self._get(key.job_id(attempt))
+                if job is None or not job.error_result:
+                    return job
+        except Exception as error:
+            raise self._sorted_out(error, None) from error
+        return None
+
     def dry_run(self, statement: RenderedSql, parameters: Mapping[str, Any] | None = None) -> int:
         """Let BigQuery check a statement without running it.
 
@@ -234,14 +249,19 @@ class Warehouse:
         return table
 
     def columns(self, full_name: str) -> list[str]:
-        """Column names of a table, in order.
+        """Column names of a table, in order; as `column_types`."""
+        return [name for name, _ in self.column_types(full_name)]
+
+    def column_types(self, full_name: str) -> list[tuple[str, str]]:
+        """Name and BigQuery type of a table's columns, in order.
 
         Raises:
             StatementError: There is no such table.
             UnavailableError: BigQuery cannot be reached.
         """
         try:
-            return [f.name for f in self.client.get_table(full_name, retry=_retry(), timeout=_IDLE).schema]
+            schema = self.client.get_table(full_name, retry=_retry(), timeout=_IDLE).schema
+            return [(field.name, field.field_type) for field in schema]
         except Exception as error:
             raise self._sorted_out(error, None) from error
 

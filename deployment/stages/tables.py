@@ -37,8 +37,8 @@ class FeatureColumns(Sequence[str]):
     @property
     def types(self) -> Sequence[tuple[str, str]]:
         """Name and BigQuery type of each."""
-        schema = self._warehouse.client.get_table(self._table).schema
-        return [(f.name, f.field_type) for f in schema if f.name not in self._not_features]
+        found = self._warehouse.column_types(self._table)
+        return [(name, kind) for name, kind in found if name not in self._not_features]
 
     def _columns(self) -> list[str]:
         if self._read is None:
