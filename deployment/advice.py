@@ -91,6 +91,11 @@ def _about_run(row: Mapping[str, Any], now: dt.datetime) -> Iterator[Advice]:
         yield Advice(run_id, problem, f"bqloop runs replay {run_id}")
     elif row["state"] == "HELD":
         yield Advice(run_id, f"it waits for a person's word (or: bqloop reject {run_id})", f"bqloop approve {run_id}")
+    elif row["state"] == "CANARY" and row["stage_status"] == "FAILED":
+        problem = (
+            f"its rollout is refused: {reason}. Mend the cause, and the next tick goes on; or take the challenger back"
+        )
+        yield Advice(run_id, problem, "bqloop rollback")
     elif row["state"] == "CANARY" and silent > dt.timedelta(days=1):
         problem = f"its challenger has had the same share of the traffic for {_told(silent)}: {reason}"
         yield Advice(run_id, problem, "bqloop rollback")

@@ -1,9 +1,8 @@
 """Versions of a model in the Vertex AI Model Registry: which there are, who is champion, and how that changes.
 
 BigQuery registers every candidate as a version of one Vertex model, under an alias of its run. `challenger`, `champion`
-and `default` are aliases that move; here is the only place that moves them. Vertex AI has no compare-and-set for aliases:
-`promote` looks first, and refuses when the champion is no longer the one that the evidence names; the few milliseconds
-between look and move are covered by the loop, which lets one rollout of a model run at a time.
+and `default` are aliases that move; here is the only place that moves them. Vertex AI has no compare-and-set for aliases,
+so who is to be champion is decided in `deployment.succession`, and only then moved here.
 """
 
 from __future__ import annotations
@@ -135,22 +134,15 @@ class Registry:
         if challenger is not None:
             self._merge(model, challenger.version_id, f"-{CHALLENGER}")
 
-    def promote(self, model: str, version: str, *, expected: str | None) -> Version:
-        """Make a version the champion, if the champion is still the expected one.
+    def put_champion(self, model: str, version: str) -> Version:
+        """Make a version the champion: `champion` and `default` on it, `challenger` no more.
 
-        A second call with the same arguments, after the first or after a kill in the middle of it, ends in the same
-        state: `champion` and `default` on the version, `challenger` on none.
-
-        Args:
-            model: The model.
-            version: ID of the version to promote.
-            expected: ID of the champion that the evidence names, None where there was none.
+        A second call, after the first or after a kill in the middle of it, ends in the same state.
 
         Raises:
-            StateError: Another version is champion by now, so the evidence no longer holds.
+            StateError: There is no such version.
             UnavailableError: Vertex AI cannot be reached.
         """
-        self.check_champion(model, version, expected=expected)
         promoted = self._put_aliases(model, version, CHAMPION, DEFAULT)
         if CHALLENGER in promoted.aliases:
             self._merge(model, version, f"-{CHALLENGER}")
@@ -165,11 +157,7 @@ class Registry:
         """
         now = self.champion(model)
         if now is not None and now.version_id not in {version, expected}:
-            raise StateError(
-                f"version {version} of {model} was measured against "
-                f"{f'champion {expected}' if expected else 'no champion'}, but the champion is version "
-                f"{now.version_id} by now: its evidence no longer holds. Measure it again with `bqloop retrain --force`"
-            )
+            raise evidence_no_longer_holds(model, version, expected=expected, champion=now.version_id)
 
     def _put_aliases(self, model: str, version: str, *aliases: str) -> Version:
         had = self.get(model, version)
@@ -197,6 +185,15 @@ class Registry:
             labels=labels,
             created=cast("dt.datetime", found.version_create_time),  # proto-plus turns timestamps into datetimes
         )
+
+
+def evidence_no_longer_holds(model: str, version: str, *, expected: str | None, champion: str) -> StateError:
+    """The error that refuses a version which was measured against another champion than there is by now."""
+    return StateError(
+        f"version {version} of {model} was measured against {f'champion {expected}' if expected else 'no champion'}, "
+        f"but the champion is version {champion} by now: its evidence no longer holds. "
+        "Measure it again with `bqloop retrain --force`"
+    )
 
 
 def _run_in(aliases: Iterable[str]) -> tuple[str, str]:

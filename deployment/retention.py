@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import requests
 import structlog
 from google.api_core import exceptions as api
 from google.cloud import bigquery
@@ -75,7 +76,8 @@ def prune_versions(run: Run) -> list[str]:
             run.warehouse.client.delete_model(
                 version.bigquery_model, retry=bigquery.DEFAULT_RETRY.with_timeout(30), not_found_ok=True
             )
-        except api.GoogleAPICallError as error:
+        except (api.GoogleAPIError, requests.RequestException) as error:
+            # Somebody else may be deleting it at this moment; it is tidying up, and the next run does it again.
             log.warning("a version could not be pruned", version=version.version_id, reason=str(error))
             continue
         gone.append(version.version_id)

@@ -16,6 +16,7 @@ from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
 from deployment.stages.rollout import STAGE, canary_of, rollout_message, take
 from deployment.stages.run import Champion
+from deployment.succession import succeed
 from etl.errors import StateError
 from etl.ledger import Event
 from etl.names import run_of
@@ -58,15 +59,9 @@ def roll_back(
         StateError: There is no champion, or none before it, or no such version.
         RetryableError: Vertex AI or BigQuery cannot be reached; the same call goes on.
     """
-    message = rollout_message(app.ledger(model), model)
-    ended = None
-    if message is not None:
-        run = app.run(message, deadline=deadline)
-        canary = canary_of(run.events)
-        take(run, canary, Step(action=Action.ROLL_BACK, share=0, reasons=(reason,)))
-        ended = RolledBack(canary.champion, canary.version, reason)
-        if to in {"", canary.champion}:
-            return ended
+    ended = _end_rollout(app, model, reason, deadline)
+    if ended is not None and to in {"", ended.version}:
+        return ended
     ledger = app.ledger(model)
     line = champions(ledger.read("production_history"))
     now = app.registry.champion(model)
@@ -85,6 +80,23 @@ def roll_back(
     return _bring_back(app, model, to or line[-2], instead_of=now.version_id, reason=reason, deadline=deadline)
 
 
+def _end_rollout(app: Application, model: str, reason: str, deadline: Deadline | None) -> RolledBack | None:
+    """Take the challenger that is on its way off; None where there is none, or it became champion meanwhile.
+
+    A tick at the same time, or one that died, may have begun another step: that is finished first.
+    """
+    while (message := rollout_message(app.ledger(model), model)) is not None:
+        run = app.run(message, deadline=deadline)
+        try:
+            canary = canary_of(run.events)
+        except StateError:
+            continue  # a tick has come to the end of the rollout since
+        event = take(run, canary, Step(action=Action.ROLL_BACK, share=0, reasons=(reason,)))
+        if event.details["step"]["action"] == Action.ROLL_BACK:
+            return RolledBack(event.details["production"]["version"], canary.version, event.details["reason"])
+    return None
+
+
 def _bring_back(
     app: Application, model: str, version: str, *, instead_of: str, reason: str, deadline: Deadline | None
 ) -> RolledBack:
@@ -93,7 +105,7 @@ def _bring_back(
     left = _known(app, model, instead_of)
     endpoint = Endpoint(app.settings, model)
     endpoint.deploy(target.version, share=100, deadline=deadline)
-    registry.promote(model, target.version, expected=instead_of)
+    link = succeed(registry, ledger, model, target.version, expected=instead_of, claimant="rollback")
     endpoint.undeploy_idle(deadline=deadline)
     run_id = run_of(model, left.slug)
     events = ledger.events(run_id)
@@ -107,6 +119,7 @@ def _bring_back(
             "share": 100,
             "threshold": target.threshold,
             "bigquery_model": target.bigquery_model,
+            "succession": link,
         },
     }
     attempt = 1 + sum(event.stage == STAGE and event.status == "SUCCEEDED" for event in events)

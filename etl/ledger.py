@@ -47,6 +47,23 @@ class Event:
         return f"{self.run_id}/{self.stage}/{self.status}/{self.attempt}"
 
 
+@dataclass(frozen=True)
+class Succession:
+    """One link of the chain of champions.
+
+    Attributes:
+        number: 1 and up.
+        version: The version that became champion.
+        instead_of: The champion that it followed; None for the first.
+        claimant: Who asked for it: the same call that comes again is the same claimant.
+    """
+
+    number: int
+    version: str
+    instead_of: str | None
+    claimant: str
+
+
 class Ledger:
     """The ledger of one model.
 
@@ -127,6 +144,34 @@ class Ledger:
         key = JobKey(f"{self._templates.model}-turn", "check", str(turn))
         job = self._warehouse.run(self._render("write/turn"), key, {"run_id": run_id, "turn": turn}, rehearse=False)
         return next(str(parameter.value) for parameter in job.query_parameters if parameter.name == "run_id")
+
+    def last_succession(self) -> int:
+        """The last link of the chain of champions that is recorded, 0 before the first."""
+        return int(self.read("last_succession")[0]["succession"])
+
+    def succession(self, number: int) -> Succession | None:
+        """A link of the chain of champions; None where it is still free.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached; call again.
+        """
+        job = self._warehouse.find(self._link(number))
+        if job is None:
+            return None
+        told = {parameter.name: str(parameter.value) for parameter in job.query_parameters}
+        return Succession(number, told["version"], told["instead_of"] or None, told["claimant"])
+
+    def claim_succession(self, wanted: Succession) -> None:
+        """Ask for a link: whoever inserts its job first has it, and `succession` tells who that is.
+
+        Raises:
+            UnavailableError: BigQuery cannot be reached; call again.
+        """
+        asked = {"version": wanted.version, "instead_of": wanted.instead_of or "", "claimant": wanted.claimant}
+        self._warehouse.run(self._render("write/succession"), self._link(wanted.number), asked, rehearse=False)
+
+    def _link(self, number: int) -> JobKey:
+        return JobKey(f"{self._templates.model}-succession", "rollout", str(number))
 
     def templates_of(self, sql_sha: str) -> Templates:
         """The templates kept under a hash; those in force where the hash is theirs."""

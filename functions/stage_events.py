@@ -15,7 +15,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 from deployment.application import Application
 from deployment.stages.message import decode_message
 from deployment.stages.protocol import run_stage
-from deployment.stages.rollout import rollout_message, tick
+from deployment.stages.rollout import record_refusal, rollout_message, tick
 from etl.errors import BqloopError, InputError
 from etl.settings import load_settings
 from etl.warehouse import Deadline
@@ -51,7 +51,8 @@ def handle(stage: str, event: CloudEvent) -> None:
 def handle_rollout(event: CloudEvent) -> None:
     """Carry out one tick of the rollout of a model; without a challenger on its way there is nothing to do.
 
-    A tick that Vertex AI or BigQuery refuses for good is acknowledged: the next one comes soon and sees the same.
+    A tick that Vertex AI or BigQuery refuses for good is recorded, told to whoever is on call, and acknowledged: the next
+    one comes soon, and tries again.
 
     Raises:
         RetryableError: The message must be delivered again.
@@ -65,12 +66,17 @@ def handle_rollout(event: CloudEvent) -> None:
         return
     if message is None:
         return
+    run = app.run(message, deadline=_deadline(app, "rollout"))
     try:
-        tick(app.run(message, deadline=_deadline(app, "rollout")), dt.datetime.now(dt.UTC))
+        tick(run, dt.datetime.now(dt.UTC))
     except BqloopError as error:
         if error.retryable:
             raise
-        log.error(str(error), stage="rollout", run_id=message.run_id, status="FAILED")  # noqa: TRY400 -- meant for people
+        told = log.bind(run_id=message.run_id, stage="rollout", model=message.model, status="FAILED")
+        if record_refusal(run, str(error)) is not None:
+            # Terraform's log-based metric counts lines with this field; no stage will carry this message out either.
+            told = told.bind(alert="dead_letter")
+        told.error(str(error))
 
 
 def payload(event: CloudEvent) -> bytes:

@@ -16,6 +16,7 @@ from deployment.stages.rollout import compare_with_shadow, known_version, rollou
 from deployment.stages.run import Outcome, Run
 from deployment.stages.tables import of_run
 from deployment.stages.train import candidate_alias
+from deployment.succession import succeed
 
 # How long ago the champion may have answered what the challenger is tried on.
 _SHADOWED_DAYS = 7
@@ -54,11 +55,11 @@ def deploy(run: Run) -> Outcome:
     if share < 100:
         reason = f"version {version} ({winner}) serves {share} % of the traffic beside champion {expected}"
         return Outcome(reason, "CANARY", details={"production": {"action": "canary", **production}, "shadow": shadowed})
-    run.registry.promote(model, version, expected=expected)
+    link = succeed(run.registry, run.ledger, model, version, expected=expected, claimant=run.message.run_id)
     gone = endpoint.undeploy_idle(deadline=run.deadline)
     reason = f"version {version} ({winner}) is champion and serves all traffic"
     details = {
-        "production": {"action": "promote", **production},
+        "production": {"action": "promote", **production, "succession": link},
         "shadow": shadowed,
         "undeployed": gone,
         "pruned": prune_versions(run),

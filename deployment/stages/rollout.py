@@ -1,8 +1,12 @@
 """Stage `rollout`: at each tick, look at the challenger's health and take the next step with it.
 
 A step is recorded before it is taken (STARTED, with the decision) and after (SUCCEEDED, with what serves now); every part
-of it may come twice. So a tick that was killed at any line is finished by the next one as it was decided, and two ticks at
-once take one step. A tick that only waits leaves no event.
+of it may come twice. So a tick that was killed at any line is finished by the next one as it was decided. Of two that decide
+at the same time, be it ticks or a person's rollback, the one that is recorded first decides for both, because the record of
+a step can be made once. A tick that only waits leaves no event.
+
+A tick that is refused for good is recorded as FAILED, and the challenger keeps its share: the next tick tries again, and
+`bqloop status` says what is wrong meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Champion, Run
 from deployment.stages.tables import FeatureColumns, of_run
+from deployment.succession import succeed
 from etl.errors import ConfigurationError, StateError
 from etl.ledger import Event, Ledger
 
@@ -122,16 +127,48 @@ def tick(run: Run, now: dt.datetime) -> Event | None:
     step = _lost_its_champion(run, canary) or _begun(run.events) or _decide(run, canary, now)
     if step.action is Action.HOLD:
         log.info("the challenger waits", run_id=run.message.run_id, version=canary.version, reasons=step.reasons)
+        if _refused_last(run):  # what was wrong is mended: `bqloop status` need not tell of it any more
+            failures = sum(event.stage == STAGE and event.status == "FAILED" for event in run.events)
+            _record(run, failures, "SKIPPED", {"reason": "; ".join(step.reasons), "run_state": CANARY})
         return None
     return take(run, canary, step)
 
 
+def record_refusal(run: Run, reason: str) -> Event | None:
+    """Record that a tick was refused for good; the challenger keeps its share, and the next tick tries again.
+
+    Returns:
+        The event; None where the last tick was refused for the same reason.
+    """
+    failed = [event for event in run.events if event.stage == STAGE and event.status == "FAILED"]
+    if _refused_last(run) and failed[-1].details["reason"] == reason:
+        return None
+    return _record(run, len(failed) + 1, "FAILED", {"reason": reason, "run_state": CANARY})
+
+
+def _refused_last(run: Run) -> bool:
+    ticks = [event for event in run.events if event.stage == STAGE and event.status != "STARTED"]
+    return bool(ticks) and ticks[-1].status == "FAILED"
+
+
 def take(run: Run, canary: Canary, step: Step) -> Event:
-    """Take a step and record it; one that was begun is finished."""
+    """Take a step and record it. Where another was begun first, that one is finished in its stead.
+
+    Returns:
+        The event of the step that was taken; `details["step"]` tells which.
+    """
     attempt = 1 + sum(event.stage == STAGE and event.status == "SUCCEEDED" for event in run.events)
     reason = "; ".join(step.reasons)
     intent = {"reason": reason, "run_state": CANARY, "step": step.model_dump(mode="json")}
     _record(run, attempt, "STARTED", intent)
+    for event in run.ledger.events(run.message.run_id):
+        if event.stage == STAGE and event.attempt == attempt:
+            if event.status == "SUCCEEDED":
+                return event
+            if event.status == "STARTED":
+                step = Step.model_validate(event.details["step"])
+    reason = "; ".join(step.reasons)
+    intent = {"reason": reason, "run_state": CANARY, "step": step.model_dump(mode="json")}
     act = {Action.ADVANCE: _advance, Action.COMPLETE: _complete, Action.ROLL_BACK: _roll_back}[step.action]
     state, production = act(run, canary, step)
     if step.action is Action.ROLL_BACK:
@@ -229,10 +266,11 @@ def _advance(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]
 def _complete(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]:
     model, endpoint = run.message.model, Endpoint(run.settings, run.message.model)
     endpoint.set_share(canary.version, step.share)
-    run.registry.promote(model, canary.version, expected=canary.champion)
+    run_id = run.message.run_id
+    link = succeed(run.registry, run.ledger, model, canary.version, expected=canary.champion, claimant=run_id)
     endpoint.undeploy_idle(deadline=run.deadline)
     prune_versions(run)
-    return "PROMOTED", _production("promote", canary, share=step.share)
+    return "PROMOTED", {**_production("promote", canary, share=step.share), "succession": link}
 
 
 def _roll_back(run: Run, canary: Canary, _: Step) -> tuple[str, dict[str, Any]]:

@@ -27,7 +27,17 @@ _VERSION = re.compile(r"\b(version|champion) \d+")
 _REQUESTS = re.compile(r"\d+ requests in \d+ minutes, \d+ of all \d+ failed")
 # Differs from run to run, and by how often a job was tried.
 _OWN = frozenset(
-    {"version", "previous_version", "undeployed", "last_trained", "job_id", "newest_row", "newest_label", "turn"}
+    {
+        "version",
+        "previous_version",
+        "succession",
+        "undeployed",
+        "last_trained",
+        "job_id",
+        "newest_row",
+        "newest_label",
+        "turn",
+    }
 )
 _JOB = re.compile(r"^bqloop_(?P<run>.+?)_(?P<stage>[a-z]+)_(?P<step>.+)_(?P<attempt>\d+)$")
 ENDED = frozenset({"SUCCEEDED", "SKIPPED"})

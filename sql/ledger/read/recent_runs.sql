@@ -5,6 +5,7 @@ SELECT
   run_id,
   state,
   stage,
+  stage_status,
   reason,
   as_of,
   started_at,

@@ -204,7 +204,7 @@ class RolloutWorld:
     def _promote_first(self) -> None:
         version = self.versions[0]
         self.endpoint.deploy(version, share=100)
-        self.app.registry.promote(MODEL, version, expected=None)
+        self.app.registry.put_champion(MODEL, version)
         self.record(1, "deploy", {"run_state": "PROMOTED", "production": self._production(1, 100, "promote")})
 
     def _production(self, day: int, share: int, action: str) -> dict[str, Any]:

@@ -12,9 +12,23 @@ SOUND = Serving("2", {"2": 100})
 HISTORY = [{"version": "2", "share": 100, "run_id": "deals-2026-03-08"}]
 
 
-def run(state: str, *, minutes: float = 5, stage: str = "train", run_id: str = "deals-2026-03-09") -> dict[str, Any]:
+def run(
+    state: str,
+    *,
+    minutes: float = 5,
+    stage: str = "train",
+    run_id: str = "deals-2026-03-09",
+    stage_status: str = "SUCCEEDED",
+) -> dict[str, Any]:
     at = NOW - dt.timedelta(minutes=minutes)
-    return {"run_id": run_id, "state": state, "stage": stage, "reason": "because", "changed_at": at}
+    return {
+        "run_id": run_id,
+        "state": state,
+        "stage": stage,
+        "stage_status": stage_status,
+        "reason": "because",
+        "changed_at": at,
+    }
 
 
 def said(*runs: dict[str, Any], serving: Serving | None = SOUND, history: Any = HISTORY) -> list[tuple[str, str]]:
@@ -38,6 +52,7 @@ def test_what_is_sound_gets_no_advice(state: str) -> None:
         ),
         (run("HELD"), "waits for a person", "bqloop approve deals-2026-03-09"),
         (run("CANARY", minutes=60 * 30), "same share of the traffic for 30 hours", "bqloop rollback"),
+        (run("CANARY", minutes=1, stage_status="FAILED"), "its rollout is refused: because", "bqloop rollback"),
         (run("ROLLED_BACK"), "rolled back: because", "bqloop retrain --force --wait"),
         (
             run("FAILED", run_id="deals-malformed-7", stage="check"),

@@ -27,7 +27,7 @@ def test_the_first_promotion_moves_champion_and_default(cloud: Cloud) -> None:
     cloud.register("r1")
     version = cloud.register("r2")
     cloud.registry.put_challenger("deals", version)
-    promoted = cloud.registry.promote("deals", version, expected=None)
+    promoted = cloud.registry.put_champion("deals", version)
     assert aliases(cloud) == {"champion": "2", "default": "2"}
     assert promoted.aliases == ("champion", "default")
     assert cloud.registry.champion("deals") == promoted
@@ -48,32 +48,31 @@ def test_a_version_without_labels_is_known_by_the_alias_of_its_run(cloud: Cloud)
     assert second.bigquery_model == ""
 
 
-def test_a_promotion_against_a_champion_that_is_gone_is_refused_and_changes_nothing(cloud: Cloud) -> None:
+def test_evidence_against_a_champion_that_is_gone_no_longer_holds(cloud: Cloud) -> None:
     first, second, third = (cloud.register(name) for name in ("r1", "r2", "r3"))
-    cloud.registry.promote("deals", first, expected=None)
-    cloud.registry.promote("deals", second, expected=first)
-    before = aliases(cloud)
+    cloud.registry.check_champion("deals", first, expected=None)
+    cloud.registry.put_champion("deals", second)
+    cloud.registry.check_champion("deals", third, expected=second)
     with pytest.raises(
         StateError, match=r"version 3 of deals was measured against champion 1, but .* version 2 by now"
     ):
-        cloud.registry.promote("deals", third, expected=first)
+        cloud.registry.check_champion("deals", third, expected=first)
     with pytest.raises(StateError, match="measured against no champion"):
-        cloud.registry.promote("deals", third, expected=None)
-    assert aliases(cloud) == before
+        cloud.registry.check_champion("deals", third, expected=None)
 
 
 def test_promoting_twice_is_promoting_once(cloud: Cloud) -> None:
     first, second = cloud.register("r1"), cloud.register("r2")
-    cloud.registry.promote("deals", first, expected=None)
-    once = cloud.registry.promote("deals", second, expected=first)
-    assert cloud.registry.promote("deals", second, expected=first) == once
+    cloud.registry.put_champion("deals", first)
+    once = cloud.registry.put_champion("deals", second)
+    assert cloud.registry.put_champion("deals", second) == once
 
 
 def test_a_promotion_killed_between_any_two_requests_is_completed_by_the_next_call(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = cloud.register("r1"), cloud.register("r2")
-    cloud.registry.promote("deals", first, expected=None)
+    cloud.registry.put_champion("deals", first)
     cloud.registry.put_challenger("deals", second)
     client = cloud.vertex.models
     merge, survived = client.merge_version_aliases, 0
@@ -90,7 +89,7 @@ def test_a_promotion_killed_between_any_two_requests_is_completed_by_the_next_ca
 
         monkeypatch.setattr(client, "merge_version_aliases", dying)
         try:
-            cloud.registry.promote("deals", second, expected=first)
+            cloud.registry.put_champion("deals", second)
             survived += 1
         except UnavailableError:
             pass

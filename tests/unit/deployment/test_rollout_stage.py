@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cloudevents.http import CloudEvent
 from google.api_core import exceptions as api
 from rollout_world import MODEL, RolloutWorld
 from structlog.testing import capture_logs
 
+from deployment.advice import Advice, Serving, advise
 from deployment.retention import prune_versions
 from deployment.rollback import roll_back
+from deployment.rollout import Action, Step, next_step
 from deployment.stages.deploy import deploy
 from etl.errors import StateError, UnavailableError
+from functions.stage_events import handle_rollout
 from infra.local.vertex import Fault
 
 
@@ -99,14 +106,18 @@ def test_a_challenger_that_agrees_in_the_shadow_gets_its_first_share(
     assert world.aliases["challenger"] == challenger
 
 
-@pytest.mark.parametrize("begun", ["set_share", "promote"])
+@pytest.mark.parametrize("begun", ["set_share", "put_champion"])
 def test_a_step_that_was_killed_is_finished_by_the_next_tick_as_it_was_decided(
     world: RolloutWorld, monkeypatch: pytest.MonkeyPatch, begun: str
 ) -> None:
     _, challenger = world.versions
     world.start_canary(share=50)
     world.serve(60)
-    target = "deployment.registry.Registry.promote" if begun == "promote" else f"deployment.endpoint.Endpoint.{begun}"
+    target = (
+        "deployment.registry.Registry.put_champion"
+        if begun == "put_champion"
+        else f"deployment.endpoint.Endpoint.{begun}"
+    )
 
     def killed(*_: object, **__: object) -> None:
         raise api.ServiceUnavailable("killed")
@@ -125,12 +136,88 @@ def test_a_step_that_was_killed_is_finished_by_the_next_tick_as_it_was_decided(
     assert [action for action, _, _ in world.history] == ["promote", "canary", "promote"]
 
 
-def test_a_challenger_whose_champion_was_replaced_meanwhile_goes_back(world: RolloutWorld) -> None:
+def test_of_a_tick_and_a_person_at_the_same_moment_the_first_that_is_recorded_decides_for_both(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     champion, challenger = world.versions
+    world.start_canary(share=50)
+    world.serve(60)
+    decided = next_step
+
+    def person_is_faster(*args: Any, **kwargs: Any) -> Step:
+        step = decided(*args, **kwargs)
+        assert step.action is Action.COMPLETE
+        roll_back(world.app, MODEL, reason="looks odd")
+        return step
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deployment.stages.rollout.next_step", person_is_faster)
+        event = world.tick()
+    assert event is not None
+    assert event.details["reason"] == "looks odd"
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    assert world.state == "ROLLED_BACK"
+    assert world.history == [("promote", champion, 100), ("canary", challenger, 50), ("roll_back", champion, 100)]
+
+
+def test_rollback_finishes_a_step_that_died_before_it_brings_the_champion_back(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, challenger = world.versions
+    world.start_canary(share=50)
+    world.serve(60)
+    with monkeypatch.context() as patch:
+        patch.setattr("deployment.registry.Registry.put_champion", _unavailable)
+        with pytest.raises(UnavailableError):
+            world.tick()  # it was decided to give it everything, and the alias was not moved yet
+    done = roll_back(world.app, MODEL, reason="looks odd")
+    assert (done.version, done.previous) == (champion, challenger)
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    assert [action for action, _, _ in world.history] == ["promote", "canary", "promote", "roll_back"]
+
+
+def test_a_tick_that_is_refused_for_good_is_told_at_once_and_the_next_one_tries_again(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start_canary(share=50)
+    world.serve(60)
+    monkeypatch.setattr("functions.stage_events.application", lambda: world.app)
+    event = pubsub_event({"data": f'{{"model": "{MODEL}"}}'})
+
+    def refused(*_: object) -> None:
+        raise StateError("the quota of the endpoint is used up")
+
+    with monkeypatch.context() as patch, capture_logs() as logged:
+        patch.setattr("deployment.stages.rollout.measure_health", refused)
+        handle_rollout(event)
+        handle_rollout(event)
+    alerts = [line for line in logged if line.get("alert") == "dead_letter"]
+    assert [line["event"] for line in alerts] == ["the quota of the endpoint is used up"]
+    assert [(advice.problem, advice.command) for advice in advice_now(world)] == [
+        (
+            (
+                "its rollout is refused: the quota of the endpoint is used up. Mend the cause, and the next tick goes "
+                "on; or take the challenger back"
+            ),
+            "bqloop rollback",
+        )
+    ]
+    assert world.state == "CANARY"
+    handle_rollout(event)  # the quota was raised; the time to hold is not over, so the challenger waits
+    assert advice_now(world) == []
+    promoted = world.tick()
+    assert promoted is not None
+    assert world.state == "PROMOTED"
+
+
+def test_a_challenger_whose_champion_was_replaced_meanwhile_goes_back(world: RolloutWorld) -> None:
+    _, challenger = world.versions
     third = world._train(3)
     world.start_canary(share=10)
     world.endpoint.deploy(third, share=50)
-    world.app.registry.promote(MODEL, third, expected=champion)
+    world.app.registry.put_champion(MODEL, third)
     event = world.tick()
     assert event is not None
     assert f"the champion is version {third} by now" in event.details["reason"]
@@ -185,6 +272,25 @@ def test_old_versions_go_with_their_bigquery_models_but_none_that_is_needed(worl
     assert [version.version_id for version in world.app.registry.versions(MODEL)] == [champion, third, fourth]
     models = {model.model_id for model in world.app.bigquery.list_models(world.app.settings.dataset)}
     assert models == {f"{MODEL}__2026_11_{day:02d}__logistic_reg" for day in (1, 3, 4)}
+
+
+def advice_now(world: RolloutWorld) -> list[Advice]:
+    """What `bqloop status` says of the world's runs."""
+    rows = world.app.ledger(MODEL).read("recent_runs")
+    return advise(rows, [], Serving(None, {}), now=dt.datetime.now(dt.UTC))
+
+
+def pubsub_event(message: dict[str, str]) -> CloudEvent:
+    """A push of Pub/Sub to a function."""
+    told = {
+        "data": base64.b64encode(message["data"].encode()).decode(),
+        "messageId": "1",
+        "publishTime": "2026-11-21T05:00:00Z",
+    }
+    return CloudEvent(
+        {"type": "google.cloud.pubsub.topic.v1.messagePublished", "source": "//pubsub.googleapis.com/x"},
+        {"message": told},
+    )
 
 
 def _unavailable(*_: object, **__: object) -> None:
