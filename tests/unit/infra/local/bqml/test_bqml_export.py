@@ -1,8 +1,10 @@
 import importlib.util
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from graph_interpreter import SavedModel
 
 from infra.local.bqml import BqmlError, call
 
@@ -34,10 +36,67 @@ def test_a_regressor_exports_too(fitted, table, tmp_path):
     assert found == pytest.approx(call("PREDICT", model, rows, {})["predicted_overlap"].to_pylist())
 
 
-def test_a_linear_model_is_refused_by_name(logistic, tmp_path):
-    with pytest.raises(BqmlError, match=r"LOGISTIC_REG.*SavedModel"):
-        logistic.export(tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def with_more_kinds(table):
+    """Also a BOOL and a DATE, and a label of three classes."""
+    rows = table.num_rows
+    score = table["overlap"].to_numpy() * 3
+    return (
+        table.append_column("flag", pa.array([row % 3 == 0 for row in range(rows)]))
+        .append_column("day", pa.array(np.arange(rows) % 5).cast(pa.int32()).cast(pa.date32()))
+        .append_column("size", pa.array([["small", "middle", "large"][int(s)] for s in score]))
+    )
+
+
+SAVED = {
+    "binary": ("size", {"model_type": "LOGISTIC_REG"}),
+    "three classes": ("label", {"model_type": "LOGISTIC_REG", "input_label_cols": ["size"]}),
+    "dummy encoding": ("size", {"model_type": "LOGISTIC_REG", "category_encoding_method": "DUMMY_ENCODING"}),
+    "linear": ("size", {"model_type": "LINEAR_REG", "input_label_cols": ["overlap"]}),
+    "no intercept": ("size", {"model_type": "LINEAR_REG", "input_label_cols": ["overlap"], "fit_intercept": False}),
+    "k-means": ("label", {"model_type": "KMEANS", "num_clusters": 4}),
+    "plain k-means": ("label", {"model_type": "KMEANS", "num_clusters": 3, "standardize_features": False}),
+    "cosine k-means": ("label", {"model_type": "KMEANS", "num_clusters": 3, "distance_type": "COSINE"}),
+    "pca": ("label", {"model_type": "PCA", "num_principal_components": 3}),
+}
+
+
+def saved(fitted, table, folder, case):
+    left_out, options = SAVED[case]
+    model = fitted(with_more_kinds(table).drop_columns([left_out]), **options)
+    model.export(folder)
+    names = [field.name for field in model.features]
+    rows = with_more_kinds(table).select(names).slice(0, 80).to_pylist()
+    online = model.predict_instances([row | {"day": str(row["day"])} for row in rows])
+    return SavedModel(folder), rows, {name: [row[name] for row in online] for name in online[0]}
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        if isinstance(np.ravel(values)[0], str):
+            assert found[name] == values
+        else:
+            np.testing.assert_allclose(found[name], values, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", SAVED)
+def test_a_saved_model_computes_what_online_prediction_answers(fitted, table, tmp_path, case):
+    exported, rows, expected = saved(fitted, table, tmp_path / "out", case)
+    assert_same(exported.by_numpy(rows), expected)
+
+
+@pytest.mark.parametrize("case", SAVED)
+def test_tensorflow_computes_the_same(fitted, table, tmp_path, case):
+    tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is no dependency; install tensorflow-cpu")
+    exported, rows, expected = saved(fitted, table, tmp_path / "out", case)
+    assert_same(exported.by_tensorflow(tensorflow, rows), expected)
+
+
+def test_the_same_model_gives_the_same_bytes(logistic, tmp_path):
+    for name in ("one", "other"):
+        logistic.export(tmp_path / name)
+    one, other = ((tmp_path / name / "saved_model.pb").read_bytes() for name in ("one", "other"))
+    assert one == other
 
 
 @pytest.mark.parametrize(
