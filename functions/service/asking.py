@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployment.endpoint import Answer
+from deployment.endpoint import Answer, probability_of
 from etl.errors import StateError, UnavailableError
 from functions.service.versions import ServedVersion, Traffic, Versions
 
@@ -127,19 +127,6 @@ class Asker:
                 policy = version.champion.policy
                 return [probability_of(p, policy.label, policy.positive) for p in answer.predictions]
         raise refused or UnavailableError(f"version {version.version} no longer answers")
-
-
-def probability_of(prediction: Mapping[str, Any], label: str, positive: bool | int | str) -> float:
-    """The probability of the positive class; values and probabilities pair up by position, in no promised order.
-
-    >>> probability_of({"hit_probs": [0.2, 0.8], "hit_values": ["true", "false"]}, "hit", True)
-    0.2
-    """
-    wanted = str(positive).lower()
-    for value, probability in zip(prediction[f"{label}_values"], prediction[f"{label}_probs"], strict=True):
-        if str(value).lower() == wanted:
-            return float(probability)
-    raise UnavailableError(f"the endpoint's answer has no probability of {label} = {positive}")
 
 
 def _asked_together(traffic: Traffic) -> list[ServedVersion]:

@@ -1,9 +1,8 @@
-"""Which known deals a new one may be a duplicate of: an index in memory, kept by the version's own blocking SQL.
+"""Which known deals a new one may be a duplicate of: what an index has to answer, and one in DuckDB.
 
-Everything that the index answers has one definition, the templates: what is kept of each deal, which deals meet, and which of
-them are worth a closer look. Take this index while the deals that matter fit into an instance (some hundred thousand); past
-that, put another implementation of `CandidateIndex` over a store of its own: the keys of `serving.candidates.keys` are
-all that it has to look up.
+Everything that an index answers has one definition, the templates: what is kept of each deal, which deals meet, and which of
+them are worth a closer look. `compact_index` is the quick one; the one here serves where the version's SQL has something in it
+that only DuckDB knows, and is the judge in the tests.
 """
 
 from __future__ import annotations
@@ -11,26 +10,37 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import ChainMap, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
 
 from functions.service.connection_pool import ConnectionPool
-from functions.service.feature_program import DEAL_TYPES, FeatureProgram, Pair
+from functions.service.feature_program import FeatureProgram
 from functions.service.known_deals import Key
 from functions.service.policy import ServingPolicy
+from functions.service.values import DEAL_TYPES, Pair
 
 Row = Mapping[str, Any]
 _numbers = itertools.count(1)
 
 
+class Asked(Protocol):
+    """The deals of one request beside the known ones."""
+
+    def candidates(self) -> list[Pair]:
+        """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
+
+    def features(self, program: FeatureProgram, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """A version's features of pairs of these deals and known ones; one row per pair, in any order."""
+
+
 class CandidateIndex(Protocol):
     """Where candidates of new deals are found."""
 
-    def candidates(self, deals: Sequence[Row]) -> list[Pair]:
-        """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
+    def request(self, deals: Sequence[Row]) -> Asked:
+        """These deals, which stand for the known ones of their IDs, beside the known ones."""
 
     def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
         """The pairs that were compared before and share a deal with one of these."""
@@ -40,6 +50,33 @@ class CandidateIndex(Protocol):
 
     def add(self, deals: Sequence[Row]) -> None:
         """Have new deals, or new versions of known ones, found from now on."""
+
+
+class AskedOfRows:
+    """The deals of a request, for engines that take deals as they are.
+
+    Args:
+        index: Finds candidates and known deals.
+        find: Gives the candidates of deals.
+        deals: The deals.
+    """
+
+    def __init__(
+        self, index: CandidateIndex, find: Callable[[Sequence[Row]], list[Pair]], deals: Sequence[Row]
+    ) -> None:
+        self._index = index
+        self._find = find
+        self._deals = deals
+
+    def candidates(self) -> list[Pair]:
+        """The pairs worth a closer look."""
+        return self._find(self._deals) if self._deals else []
+
+    def features(self, program: FeatureProgram, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """A version's features of pairs."""
+        mine = {(deal["source"], deal["deal_id"]) for deal in self._deals}
+        others = sorted({key for pair in pairs for key in pair} - mine)
+        return program.compute([*self._deals, *self._index.deals(others).values()], pairs)
 
 
 class MemoryIndex:
@@ -84,8 +121,11 @@ class MemoryIndex:
     def __len__(self) -> int:
         return len(self._deals)
 
-    def candidates(self, deals: Sequence[Row]) -> list[Pair]:
-        """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
+    def request(self, deals: Sequence[Row]) -> AskedOfRows:
+        """These deals beside the known ones."""
+        return AskedOfRows(self, self._candidates, deals)
+
+    def _candidates(self, deals: Sequence[Row]) -> list[Pair]:
         with self._connections.lent() as connection:
             self._take_in(connection, deals)
             return self._pairs(connection, self._meeting, ChainMap(self._names_of(connection), self._names))

@@ -10,53 +10,31 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import structlog
 from sqlglot import exp
 
 from etl.errors import ConfigurationError
 from etl.model_policy import ModelPolicy
-from etl.names import Namespace
-from etl.templates import RenderedSql, Templates, in_order
+from etl.templates import Templates, in_order
+from functions.service.compiled_features import Arriving, CompiledFeatures, KnownTables
 from functions.service.connection_pool import ConnectionPool
+from functions.service.engine.columns import EngineError
 from functions.service.frozen_lookup import JOINT, FrozenLookup
 from functions.service.policy import ServingPolicy
+from functions.service.probes import first_difference, probe_deals, probe_pairs
+from functions.service.rendering import REQUEST_PAIRS, rendered_tables
 from functions.service.sql_functions import add_function, add_functions
-from functions.service.translation import parse_select, to_duckdb
+from functions.service.translation import to_duckdb
+from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
-# The columns of raw_deals that features may read, with DuckDB's type for BigQuery's; instants are UTC.
-DEAL_COLUMNS: Mapping[str, str] = {
-    "deal_id": "VARCHAR",
-    "source": "VARCHAR",
-    "title": "VARCHAR",
-    "description": "VARCHAR",
-    "brand": "VARCHAR",
-    "model_number": "VARCHAR",
-    "category": "VARCHAR",
-    "merchant": "VARCHAR",
-    "url": "VARCHAR",
-    "price": "DECIMAL(38, 9)",
-    "list_price": "DECIMAL(38, 9)",
-    "currency": "VARCHAR",
-    "starts_at": "TIMESTAMP",
-    "ends_at": "TIMESTAMP",
-    "ingested_at": "TIMESTAMP",
-}
-# The same as Arrow types.
-DEAL_TYPES: Mapping[str, pa.DataType] = {
-    name: pa.timestamp("us") if kind == "TIMESTAMP" else pa.decimal128(38, 9) if "DECIMAL" in kind else pa.string()
-    for name, kind in DEAL_COLUMNS.items()
-}
-PAIR_COLUMNS: Mapping[str, str] = dict.fromkeys(("left_source", "left_id", "right_source", "right_id"), "VARCHAR")
+log = structlog.get_logger(__name__)
+
 # A request's deals are those of now; no instant lies behind it.
 _AS_OF = "TIMESTAMP '9999-12-31 00:00:00'"
-
-Deal = Mapping[str, Any]
-# (source, deal_id) of both sides.
-Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
 class FeatureProgram:
@@ -86,11 +64,14 @@ class FeatureProgram:
         self._lookup_columns = {n: t.column_names for n, t in frozen.items() if n in serving.lookups}
         self.sql = self.compose(
             serving.features,
-            {serving.deals: _parameter(1, DEAL_COLUMNS), "request_pairs": _parameter(2, PAIR_COLUMNS)},
+            {serving.deals: _parameter(1, DEAL_COLUMNS), REQUEST_PAIRS: _parameter(2, PAIR_COLUMNS)},
         )
         self._ready = ConnectionPool(self._prepared)
-        with self._ready.lent():
-            pass  # the first request finds one that is prepared
+        self.compiled = self._compile(frozen)
+
+    def arriving(self, deals: Sequence[Deal], known: KnownTables | None = None) -> Arriving | None:
+        """New deals of one request on their way through the compiled SQL; None where it could not be compiled."""
+        return None if self.compiled is None else self.compiled.arriving(deals, known)
 
     def compute(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         """The rows of the feature table for pairs of deals; one row per pair, in any order.
@@ -99,11 +80,32 @@ class FeatureProgram:
             deals: Each deal once: the columns of raw_deals, what is missing is NULL.
             pairs: Pairs of them; each pair's rivals, by which its standing is judged, are the others.
         """
+        if self.compiled is not None:
+            return self.compiled.features(self.compiled.arriving(deals), pairs)
+        return self.compute_in_database(deals, pairs)
+
+    def compute_in_database(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """The same by DuckDB, which is the judge of the compiled SQL."""
         asked = (dict(zip(PAIR_COLUMNS, (*left, *right), strict=True)) for left, right in pairs)
         arguments = f"{_rows(deals, DEAL_COLUMNS)}, {_rows(asked, PAIR_COLUMNS)}"
         with self._ready.lent() as connection:
             found = connection.execute(f"EXECUTE features({arguments})").to_arrow_table()
         return list(_as_bigquery(found).to_pylist())
+
+    def _compile(self, frozen: Mapping[str, pa.Table]) -> CompiledFeatures | None:
+        """The SQL on the service's own engine, if it gives what DuckDB gives for the probes; else DuckDB goes on."""
+        try:
+            compiled = CompiledFeatures(self._templates, self._policy, self._serving, frozen)
+            deals, pairs = probe_deals(), probe_pairs()
+            found = compiled.features(compiled.arriving(deals), pairs)
+            difference = first_difference(self.compute_in_database(deals, pairs), found)
+        except (EngineError, ArithmeticError, TypeError, ValueError, LookupError) as error:
+            difference = f"{type(error).__name__}: {error}"
+        else:
+            if difference is None:
+                return compiled
+        log.warning("the features are computed by DuckDB, which takes ten times as long", reason=difference)
+        return None
 
     def _prepared(self) -> duckdb.DuckDBPyConnection:
         connection = self._database.cursor()
@@ -132,9 +134,9 @@ class FeatureProgram:
             given: Tables that are not built from their templates, with the query that gives each.
             only: By alias in the target's own template, the condition on the rows that it stands for.
         """
-        rendered = self._rendered(target, given)
+        rendered = rendered_tables(self._templates, self._policy, self._serving, target, given)
         whole = self._whole | given.keys()
-        needs = {name: _tables(parse_select(one)) - whole for name, one in rendered.items()}
+        needs = {name: one.needs - whole for name, one in rendered.items()}
         for name, lookup in self._serving.lookups.items():
             needs[name] = frozenset({lookup.of} - whole)
         steps = [_cte(name, query) for name, query in given.items()]
@@ -142,7 +144,7 @@ class FeatureProgram:
             if name in self._serving.lookups:
                 query: exp.Query = self._looked_up(name)
             else:
-                query = self._bound(to_duckdb(_local(parse_select(rendered[name])), rendered[name].path))
+                query = self._bound(to_duckdb(rendered[name].query, rendered[name].path))
             if name == target:
                 _restrict(query, only or {})
             steps.append(_cte(name, query.sql("duckdb")))
@@ -151,31 +153,6 @@ class FeatureProgram:
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection of the caller's own to the program's database, which knows its functions and frozen tables."""
         return self._database.cursor()
-
-    def _rendered(self, target: str, given: Mapping[str, str]) -> dict[str, RenderedSql]:
-        """The templates that a table needs, by name; one of `serve/` stands in the place of its namesake."""
-        templates, model = self._templates, self._templates.model
-        paths = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/features")}
-        own = {p.rsplit("/", 1)[-1].removesuffix(".sql"): p for p in templates.folder(f"{model}/serve")}
-        paths |= {name: path for name, path in own.items() if name in paths}
-        if target not in paths:
-            raise ConfigurationError(f"sql/{model}/model.yml: serving: there is no template {target}")
-        names = set(paths) | set(self._policy.frozen)
-        context = {
-            "table": Namespace("table", {name: name for name in templates.stems(f"{model}/tables")}),
-            "run_table": Namespace("run_table", {name: name for name in names}),
-            "policy": self._policy,
-            "request": SimpleNamespace(pairs="request_pairs"),
-        }
-        wanted, found = [target], dict[str, RenderedSql]()
-        while wanted:
-            name = wanted.pop()
-            if name in found or name in given or name in self._policy.frozen or name not in paths:
-                continue
-            found[name] = templates.render(paths[name], context)
-            wanted += found[name].run_tables
-            wanted += [lookup.of for n, lookup in self._serving.lookups.items() if n in found[name].run_tables]
-        return found
 
     def _looked_up(self, name: str) -> exp.Query:
         """The rows of a frozen table that a request needs."""
@@ -218,11 +195,6 @@ def _as_bigquery(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema([pa.field(f.name, t) for f, t in zip(table.schema, types, strict=True)]))
 
 
-def _tables(query: exp.Query) -> frozenset[str]:
-    own = {cte.alias for cte in query.find_all(exp.CTE)}
-    return frozenset(table.name for table in query.find_all(exp.Table)) - own
-
-
 def _restrict(query: exp.Query, only: Mapping[str, str]) -> None:
     """Let a table under one of these aliases have the rows alone that meet the condition."""
     for table in list(query.find_all(exp.Table)):
@@ -230,15 +202,6 @@ def _restrict(query: exp.Query, only: Mapping[str, str]) -> None:
         if condition is not None:
             rows = exp.select("*").from_(exp.to_table(table.name)).where(condition, dialect="duckdb")
             table.replace(rows.subquery(table.alias))
-
-
-def _local(query: exp.Query) -> exp.Query:
-    """The query with each table under its short name (BigQuery's parser splits and quotes names by its own rules)."""
-    for table in query.find_all(exp.Table):
-        table.set("this", exp.to_identifier(table.name))
-        table.set("db", None)
-        table.set("catalog", None)
-    return query
 
 
 def _cte(name: str, query: str) -> str:

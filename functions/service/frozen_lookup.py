@@ -8,6 +8,7 @@ with a chance of three in a million.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +36,15 @@ class FrozenLookup:
         values = table.column(value).to_numpy(zero_copy_only=False)
         self._values = values[order]
 
-    def __call__(self, keys: pa.ChunkedArray) -> pa.Array:
-        """The value of each key, its parts joined by `JOINT`; NULL where the table has no such row."""
-        wanted = np.fromiter(map(hash, keys.to_pylist()), np.int64, len(keys))
+    def find(self, keys: Sequence[str | None]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """The value of each key, its parts joined by `JOINT`, and whether the table has such a row."""
+        wanted = np.fromiter(map(hash, keys), np.int64, len(keys))
         if not len(self._hashes):
-            return pa.nulls(len(wanted), self.type)
+            return np.zeros(len(wanted), self._values.dtype), np.zeros(len(wanted), np.bool_)
         at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
-        return pa.array(self._values[at], self.type, mask=self._hashes[at] != wanted)
+        return self._values[at], self._hashes[at] == wanted
+
+    def __call__(self, keys: pa.ChunkedArray) -> pa.Array:
+        """The same over Arrow's columns; NULL where the table has no such row."""
+        values, found = self.find(keys.to_pylist())
+        return pa.array(values, self.type, mask=~found)

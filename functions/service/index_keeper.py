@@ -17,10 +17,11 @@ from deployment.application import Application
 from etl.errors import BqloopError
 from etl.names import Naming
 from functions.service.candidate_index import CandidateIndex, MemoryIndex
-from functions.service.feature_program import Pair
+from functions.service.compact_index import CompactIndex
 from functions.service.known_deals import Key, WarehouseDeals
 from functions.service.policy import ServingPolicy
 from functions.service.scoring import ordered
+from functions.service.values import Deal, Pair
 from functions.service.versions import ServedVersion
 
 log = structlog.get_logger(__name__)
@@ -87,9 +88,14 @@ class IndexKeeper:
     def _build(self, version: ServedVersion) -> None:
         started = time.monotonic()
         deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
-        index = MemoryIndex(version.program, version.serving, deals, self._judged_pairs())
+        index = self._made(version, deals)
         self._index, self._version, self._refreshed = index, version.version, time.monotonic()
         log.info("index built", version=version.version, deals=len(deals), seconds=round(time.monotonic() - started, 3))
+
+    def _made(self, version: ServedVersion, deals: Sequence[Deal]) -> CandidateIndex:
+        if version.program.compiled is not None:
+            return CompactIndex.of(version.program.compiled, deals, self._judged_pairs())
+        return MemoryIndex(version.program, version.serving, deals, self._judged_pairs())
 
     def _read(self, since: dt.datetime) -> list[dict[str, Any]]:
         rows = self._warehouse.read(self._new_deals, {"since": since})

@@ -5,19 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from functions.service.asking import Asker, NotAnsweredError, Prediction
 from functions.service.attributions import top_attributions
-from functions.service.feature_program import PAIR_COLUMNS, Pair
+from functions.service.feature_program import FeatureProgram
 from functions.service.inference_log import InferenceLog
 from functions.service.known_deals import Key, KnownDeals
 from functions.service.payloads import DealIn, DealRef, Scored
 from functions.service.problems import Fault, Problem, of_fields
+from functions.service.values import PAIR_COLUMNS, Pair
+from functions.service.versions import ServedVersion
 
-Rows = Mapping[Key, Mapping[str, Any]]
+# Gives a version's features of pairs, one row a pair in any order.
+Compute = Callable[[FeatureProgram, Sequence[Pair]], list[dict[str, Any]]]
 
 
 def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[Key, Mapping[str, Any]]:
@@ -76,7 +79,7 @@ class Scorer:
         request_id: str,
         route: str,
         started: float,
-        deals: Rows,
+        compute: Compute,
         pairs: Sequence[Pair],
         rivals: Iterable[Pair] = (),
         *,
@@ -88,7 +91,7 @@ class Scorer:
             request_id: The request's ID.
             route: score or duplicates.
             started: When the request came, as `time.perf_counter` tells.
-            deals: The deals of all pairs and rivals.
+            compute: Gives a version's features of pairs.
             pairs: What is asked, each once, as `ordered` gives them.
             rivals: Other pairs, among which the pairs' standing is judged.
             candidates: How many candidates there were, where candidates were looked for.
@@ -100,8 +103,8 @@ class Scorer:
         wanted = set(pairs)
         compared = [*pairs, *(set(rivals) - wanted)]
 
-        def compute(version: Any) -> list[dict[str, Any]]:
-            rows = version.program.compute(list(deals.values()), compared)
+        def rows_of(version: ServedVersion) -> list[dict[str, Any]]:
+            rows = compute(version.program, compared)
             by_pair = {pair_of(row): row for row in rows}
             for (source, deal_id), other in pairs:
                 if ((source, deal_id), other) not in by_pair:
@@ -112,7 +115,7 @@ class Scorer:
             return [by_pair[pair] for pair in pairs]
 
         try:
-            prediction = self._asker.ask(compute)
+            prediction = self._asker.ask(rows_of)
         except NotAnsweredError:
             self._record_failure(request_id, route, started, pairs)
             raise

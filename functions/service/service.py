@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Any
 
 from deployment.application import Application
 from deployment.endpoint import Endpoint
 from functions.service.asking import Asker, Prediction
 from functions.service.candidate_index import CandidateIndex
-from functions.service.feature_program import Pair
 from functions.service.feedback import FeedbackKeeper
 from functions.service.index_keeper import IndexKeeper, in_utc
 from functions.service.inference_log import InferenceLog
@@ -25,7 +25,8 @@ from functions.service.payloads import (
     ScoreRequest,
 )
 from functions.service.problems import Fault, of_fields
-from functions.service.scoring import Rows, Scorer, ordered, pair_of, whole_deals
+from functions.service.scoring import Compute, Scorer, ordered, pair_of, whole_deals
+from functions.service.values import Pair
 from functions.service.versions import Versions, serving_policy_of
 
 
@@ -65,10 +66,17 @@ class Service:
         asked = [ordered(pair.left.key, pair.right.key) for pair in request.pairs]
         pairs = list(dict.fromkeys(asked))
         rivals: set[Pair] = set()
-        if index is not None:
-            new = {d.key for _, d in given if d.title is not None}
-            rivals = _rivals(index, pairs, index.candidates([in_utc(deals[key]) for key in new]) if new else [])
-        prediction = self._scorer.predict(request_id, "score", started, self._with(deals, rivals), pairs, rivals)
+        compute: Compute
+        if index is None:
+            rows = [in_utc(row) for row in deals.values()]
+            compute = _of_these(rows)
+        else:
+            named = [key for key in deals if key not in {deal.key for _, deal in given if deal.title is not None}]
+            known = index.deals(named)
+            beside = index.request([in_utc(row) for key, row in deals.items() if key not in known])
+            rivals = _rivals(index, pairs, beside.candidates())
+            compute = beside.features
+        prediction = self._scorer.predict(request_id, "score", started, compute, pairs, rivals)
         explain = range(len(pairs)) if request.explain else ()
         scored = self._scorer.scored(prediction, explain=explain, features=request.features)
         by_pair = dict(zip(pairs, scored, strict=True))
@@ -93,14 +101,14 @@ class Service:
         index = self.index()
         given = [(f"/deals/{place}", deal) for place, deal in enumerate(request.deals)]
         deals = whole_deals(given, self._keeper)
-        pairs = sorted(set(index.candidates([in_utc(row) for row in deals.values()])))
+        beside = index.request([in_utc(row) for row in deals.values()])
+        pairs = sorted(set(beside.candidates()))
         mine = {key: [pair for pair in pairs if key in pair] for key in deals}
         prediction: Prediction | None = None
         if pairs:
             rivals = _rivals(index, pairs, ())
-            involved = self._with(deals, {*pairs, *rivals})
             prediction = self._scorer.predict(
-                request_id, "duplicates", started, involved, pairs, rivals, candidates=len(pairs)
+                request_id, "duplicates", started, beside.features, pairs, rivals, candidates=len(pairs)
             )
         for key, found in mine.items():
             if not found:
@@ -157,15 +165,15 @@ class Service:
             results=results,
         )
 
-    def _with(self, deals: Rows, pairs: Iterable[Pair]) -> Rows:
-        """The deals of a request and those that these pairs bring in."""
-        others = {key for pair in pairs for key in pair} - deals.keys()
-        return {**deals, **self._keeper.deals(sorted(others))}
-
     def _check_count(self, pointer: str, count: int, most: int) -> None:
         if count > most:
             fault = Fault(pointer, f"at most {most} a request, there are {count}")
             raise of_fields([fault], HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _of_these(rows: list[dict[str, Any]]) -> Compute:
+    """The features of pairs of these deals, no others looked at."""
+    return lambda program, pairs: program.compute(rows, pairs)
 
 
 def _rivals(index: CandidateIndex, pairs: Iterable[Pair], candidates: Iterable[Pair]) -> set[Pair]:

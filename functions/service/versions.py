@@ -58,7 +58,13 @@ class ServedVersion:
 
     @property
     def threshold(self) -> float:
-        """The probability from which on it says yes."""
+        """The probability from which on it says yes.
+
+        Raises:
+            StateError: It predicts a number, for which there is no yes.
+        """
+        if self.champion.threshold is None:
+            raise StateError(f"version {self.version} predicts a number; the service answers for classifications only")
         return self.champion.threshold
 
 

@@ -174,11 +174,11 @@ def test_a_new_deal_finds_its_twin_and_is_found_itself_once_it_was_added(world: 
     index = MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()])
     known = {**in_utc(deals()[0]), "source": "gamma", "deal_id": "new"}
     twin = ("alpha", "deal-0")
-    assert (twin, ("gamma", "new")) in index.candidates([known])
+    assert (twin, ("gamma", "new")) in index.request([known]).candidates()
     assert index.deals([("gamma", "new")]) == {}
     index.add([known])
     again = {**known, "source": "delta"}
-    assert (("delta", "new"), ("gamma", "new")) in index.candidates([again])
+    assert (("delta", "new"), ("gamma", "new")) in index.request([again]).candidates()
     assert ("gamma", "new") in index.deals([("gamma", "new")])
     assert (twin, ("gamma", "new")) in index.rivals([(twin, ("x", "y"))])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.api_core import exceptions as api
 
-from deployment.endpoint import Endpoint
+from deployment.endpoint import Endpoint, probability_of
 from etl.errors import StateError, StillRunning, UnavailableError
 from etl.warehouse import Deadline
 from tests.unit.deployment.conftest import Cloud
@@ -144,3 +144,10 @@ def test_three_versions_share_in_proportion(cloud: Cloud) -> None:
     cloud.endpoint.deploy(versions[2], share=5)
     # 95 percent are left for 70 and 30: 66.5 and 28.5, rounded down, and what is over goes to the larger one.
     assert cloud.shares == {"1": 67, "2": 28, "3": 5}
+
+
+def test_the_probability_is_found_by_its_value_wherever_it_stands() -> None:
+    assert probability_of({"y_probs": [0.9, 0.1], "y_values": ["false", "true"]}, "y", True) == 0.1
+    assert probability_of({"y_probs": [0.3, 0.7], "y_values": ["1", "0"]}, "y", 1) == 0.3
+    with pytest.raises(StateError, match="no probability"):
+        probability_of({"y_probs": [1.0], "y_values": ["x"]}, "y", True)

@@ -6,7 +6,7 @@ import pytest
 
 from deployment.endpoint import Answer
 from etl.errors import StateError, UnavailableError
-from functions.service.asking import Asker, NotAnsweredError, probability_of
+from functions.service.asking import Asker, NotAnsweredError
 from functions.service.versions import ServedVersion, Traffic
 
 
@@ -101,10 +101,3 @@ def test_an_endpoint_that_is_away_is_told_from_everything_else() -> None:
 
     with pytest.raises(NotAnsweredError, match="down"):
         Asker(Versions(traffic(served("1"))), away).ask(rows_of)  # type: ignore[arg-type]
-
-
-def test_the_probability_is_found_by_its_value_wherever_it_stands() -> None:
-    assert probability_of({"y_probs": [0.9, 0.1], "y_values": ["false", "true"]}, "y", True) == 0.1
-    assert probability_of({"y_probs": [0.3, 0.7], "y_values": ["1", "0"]}, "y", 1) == 0.3
-    with pytest.raises(UnavailableError, match="no probability"):
-        probability_of({"y_probs": [1.0], "y_values": ["x"]}, "y", True)

@@ -1,0 +1,312 @@
+"""A version's features on the service's own engine: what belongs to each deal once a deal, what belongs to pairs for all at once.
+
+The tables between the two (clean deals, their words and sizes …) are read off the templates: they follow from the deals
+alone, and a table of pairs reads them. The index keeps them for the known deals, so that a request computes them for the new ones
+only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from sqlglot import exp
+
+from etl.model_policy import ModelPolicy
+from etl.templates import Templates
+from functions.service.engine.columns import Column, EngineError, TextColumn, column_of
+from functions.service.engine.program import Maker, Program
+from functions.service.engine.relations import Relation, union
+from functions.service.engine.selects import distinct
+from functions.service.engine.storage import DEAL_KEY
+from functions.service.engine.strings import Pool
+from functions.service.frozen_lookup import JOINT, FrozenLookup
+from functions.service.known_deals import Key
+from functions.service.policy import Lookup, ServingPolicy
+from functions.service.rendering import REQUEST_PAIRS, Rendered, rendered_tables
+from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
+
+# A request's deals are those of now; no instant lies behind it.
+_AS_OF = np.datetime64("9999-12-31", "us")
+# Suffixes of a table's rows that a request chooses for, and of a table's different rows among all known deals.
+ASKING, ALL = "@asking", "@all"
+
+
+class KnownTables(Protocol):
+    """What is kept of known deals."""
+
+    @property
+    def pool(self) -> Pool:
+        """The texts of it all."""
+
+    def tables(self, keys: Sequence[Key], names: Sequence[str], pool: Pool) -> Mapping[str, Relation]:
+        """The rows of these tables that belong to these deals; unknown ones have none."""
+
+
+class CompiledFeatures:
+    """The compiled SQL of one version. Threads may share it.
+
+    Args:
+        templates: The SQL of the run that trained the version.
+        policy: The policy of that run.
+        serving: Its section for the service.
+        frozen: The frozen tables of that run, by name.
+
+    Raises:
+        EngineError: Something in the SQL is not known to the engine; the text names it.
+    """
+
+    def __init__(
+        self, templates: Templates, policy: ModelPolicy, serving: ServingPolicy, frozen: Mapping[str, pa.Table]
+    ) -> None:
+        self.serving = serving
+        self._parameters = {**policy.parameters, "as_of": _AS_OF}
+        rendered = rendered_tables(templates, policy, serving, serving.features, {serving.deals, REQUEST_PAIRS})
+        candidates = rendered_tables(templates, policy, serving, serving.candidates.pairs, {serving.deals})
+        self._lookups = {
+            name: _lookup_maker(lookup, frozen[name]) for name, lookup in serving.lookups.items() if name in frozen
+        }
+        columns = {name: tuple(table.column_names) for name, table in frozen.items()}
+        self._whole = {name: _whole(table) for name, table in frozen.items() if name not in serving.lookups}
+        self.of_deals = self._of_deals(rendered, candidates)
+        given = {serving.deals: tuple(DEAL_COLUMNS), REQUEST_PAIRS: tuple(PAIR_COLUMNS), **columns}
+        both = {**candidates, **rendered}
+        self._features = Program(
+            {name: one.query for name, one in both.items() if name != serving.candidates.pairs},
+            given,
+            self._lookups,
+            self._parameters,
+        )
+        for name in self.of_deals:
+            if DEAL_KEY not in self._features.schema[name]:
+                raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
+        self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
+
+    def arriving(self, deals: Sequence[Deal], known: KnownTables | None = None) -> Arriving:
+        """New deals on their way through the tables of one request."""
+        pool = known.pool.child() if known is not None else Pool()
+        raw = {c: column_of(kind, [deal.get(c) for deal in deals], pool) for c, kind in DEAL_COLUMNS.items()}
+        given = {self.serving.deals: Relation(len(deals), raw), **self._relations(pool)}
+        return Arriving(self._features.run(given, pool), pool, deals, known)
+
+    def features(self, arriving: Arriving, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+        """The rows of the feature table for pairs of arriving and known deals; one row per pair, in any order."""
+        pool = arriving.pool
+        others = sorted({key for pair in pairs for key in pair} - arriving.keys)
+        sides = list(zip(*((*left, *right) for left, right in pairs), strict=True))
+        given: dict[str, Relation] = {
+            REQUEST_PAIRS: Relation(
+                len(pairs),
+                {
+                    column: TextColumn(pool, texts=list(texts))
+                    for column, texts in zip(PAIR_COLUMNS, sides or [()] * 4, strict=True)
+                },
+            ),
+            **self._relations(pool),
+        }
+        mine = {name: arriving.table(name) for name in self.of_deals}
+        if others:
+            if arriving.known is None:
+                raise EngineError(f"{len(others)} deals of the pairs are not given")
+            theirs = arriving.known.tables(others, self.of_deals, pool)
+            mine = {name: union([mine[name], _alike(mine[name], theirs[name])]) for name in self.of_deals}
+        return self._features.run(given | mine, pool)(self.serving.features).rows()
+
+    def candidate_pairs(
+        self,
+        mine: Mapping[str, Relation],
+        known: Mapping[str, Relation],
+        summaries: Mapping[str, Relation],
+        pool: Pool,
+    ) -> Relation:
+        """The pairs that some deals choose.
+
+        Args:
+            mine: The tables of the deals that choose.
+            known: Of those among which they choose, what blocking needs: the rows of the keys that they share.
+            summaries: By table the different rows of its `summarised` columns among all known deals.
+            pool: The texts of all.
+        """
+        given = {**self._relations(pool)}
+        asking = mine[self.serving.candidates.indexed[0]].column(DEAL_KEY).values
+        for name in self.serving.candidates.indexed:
+            given[name] = union([mine[name], _alike(mine[name], known[name])])
+        for name, columns in self.summarised.items():
+            own = Relation(mine[name].count, {column: mine[name].column(column) for column in columns})
+            given[name + ALL] = union([summaries[name], own])
+        made = {name + ASKING: _of_keys(name, asking) for name in self._restricted}
+        return self._candidates.run(given, pool, made)(self.serving.candidates.pairs)
+
+    def _of_deals(self, features: Mapping[str, Rendered], candidates: Mapping[str, Rendered]) -> tuple[str, ...]:
+        """The tables that follow from the deals alone and that tables of pairs, or the index, read."""
+        of_pairs: set[str] = set()
+        for name, one in features.items():
+            if one.needs & (of_pairs | {REQUEST_PAIRS}):
+                of_pairs.add(name)
+        read = {need for name in of_pairs for need in features[name].needs} - of_pairs
+        wanted = (read & features.keys()) | set(self.serving.candidates.indexed)
+        unknown = wanted - features.keys() - candidates.keys()
+        if unknown:
+            raise EngineError(f"tables to be indexed that are in no template: {', '.join(sorted(unknown))}")
+        return tuple(sorted(wanted))
+
+    def _choosing(
+        self, candidates: Mapping[str, Rendered], columns: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, tuple[str, ...]], Program, frozenset[str]]:
+        """The program of the candidate pairs: rows under the asking alias are those of the request alone."""
+        policy = self.serving.candidates
+        target = candidates[policy.pairs].query.copy()
+        restricted = {table.name for table in target.find_all(exp.Table) if table.alias == policy.asking}
+        for table in list(target.find_all(exp.Table)):
+            if table.alias == policy.asking:
+                table.set("this", exp.to_identifier(table.name + ASKING))
+        summarised = _read_whole(target, policy.indexed)
+        given = {name: self._features.schema[name] for name in policy.indexed}
+        given |= {name + ALL: names for name, names in summarised.items()}
+        given |= columns
+        between = rendered_order(candidates, policy.pairs, set(policy.indexed))
+        schema = dict(given)
+        queries = {name: candidates[name].query for name in between}
+        first = Program(queries, schema, self._lookups, self._parameters)
+        given |= {name + ASKING: first.schema[name] for name in restricted}
+        queries[policy.pairs] = target
+        program = Program(queries, given, self._lookups, self._parameters)
+
+        return summarised, program, frozenset(restricted)
+
+    def _relations(self, pool: Pool) -> dict[str, Relation]:
+        """The frozen tables that are read whole."""
+        return {
+            name: Relation(count, {c: column_of(kind, values, pool) for c, (kind, values) in columns.items()})
+            for name, (count, columns) in self._whole.items()
+        }
+
+
+class Arriving:
+    """New deals of one request.
+
+    Args:
+        find: Gives the tables that follow from them.
+        pool: Their texts.
+        deals: They themselves.
+        known: What the index knows of others.
+    """
+
+    def __init__(
+        self, find: Callable[[str], Relation], pool: Pool, deals: Sequence[Deal], known: KnownTables | None
+    ) -> None:
+        self._find = find
+        self.pool = pool
+        self.deals = deals
+        self.known = known
+        self.keys = frozenset((deal["source"], deal["deal_id"]) for deal in deals)
+
+    def table(self, name: str) -> Relation:
+        """A table of the deals."""
+        return self._find(name)
+
+
+def rendered_order(tables: Mapping[str, Rendered], target: str, given: set[str]) -> list[str]:
+    """The tables between those that are given and the target, which is left out."""
+    wanted, found = [target], set[str]()
+    while wanted:
+        for need in tables[wanted.pop()].needs - given - found:
+            if need in tables:
+                found.add(need)
+                wanted.append(need)
+    return [name for name in tables if name in found]
+
+
+def _alike(one: Relation, other: Relation) -> Relation:
+    """The other with its columns in the order of the one's."""
+    return Relation(other.count, {name: _later(other, name) for name in one.names})
+
+
+def _later(relation: Relation, name: str) -> Callable[[], Column]:
+    return lambda: relation.column(name)
+
+
+def _of_keys(name: str, keys: Any) -> Maker:
+    def make(find: Callable[[str], Relation], _pool: Pool) -> Relation:
+        relation = find(name)
+        return relation.take(np.flatnonzero(np.isin(relation.column(DEAL_KEY).values, keys)))
+
+    return make
+
+
+_INSENSITIVE = (exp.Max, exp.Min, exp.LogicalAnd, exp.LogicalOr)
+
+
+def _read_whole(target: exp.Query, indexed: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Have the parts of a query that say something of all known deals read their different rows alone.
+
+    Such a part is a CTE that does not depend on the deals that choose.
+
+    Returns:
+        The columns that are read so, by table.
+
+    Raises:
+        EngineError: It counts deals, and not what is different among them.
+    """
+    dependent: set[str] = set()
+    found: dict[str, set[str]] = {}
+    for cte in target.find_all(exp.CTE):
+        tables = list(cte.this.find_all(exp.Table))
+        if any(table.name.endswith(ASKING) or table.name in dependent for table in tables):
+            dependent.add(cte.alias)
+            continue
+        for table in tables:
+            if table.name not in indexed:
+                continue
+            select = table.find_ancestor(exp.Select)
+            if select is None or select.args.get("joins") or not _sees_what_differs(select):
+                raise EngineError(f"{cte.alias}, which reads {table.name} of all deals")
+            found.setdefault(table.name, set()).update(column.name for column in select.find_all(exp.Column))
+            table.set("this", exp.to_identifier(table.name + ALL))
+    return {name: tuple(sorted(columns)) for name, columns in found.items()}
+
+
+def _sees_what_differs(select: exp.Select) -> bool:
+    """Whether a SELECT over a table gives the same for the table's different rows."""
+    aggregates = [
+        one
+        for one in select.find_all(exp.AggFunc)
+        if not (isinstance(one.parent, exp.Window) and one.arg_key == "this")
+    ]
+    return bool(aggregates) and all(
+        isinstance(one, _INSENSITIVE) or (isinstance(one, exp.Count) and isinstance(one.this, exp.Distinct))
+        for one in aggregates
+    )
+
+
+def _lookup_maker(lookup: Lookup, table: pa.Table) -> Maker:
+    """Makes the rows of a frozen table that a request needs."""
+    values = {c: FrozenLookup(table, lookup.key, c) for c in table.column_names if c not in lookup.key}
+    order = table.column_names
+
+    def make(find: Callable[[str], Relation], pool: Pool) -> Relation:
+        of = find(lookup.of)
+        keys = distinct(Relation(of.count, {name: of.column(name) for name in lookup.key}))
+        texts = {name: keys.column(name).to_list() + [row[name] for row in lookup.always] for name in lookup.key}
+        wanted = [JOINT.join(parts) if None not in parts else None for parts in zip(*texts.values(), strict=True)]
+        made: dict[str, Column] = {name: TextColumn(pool, texts=column) for name, column in texts.items()}
+        there = np.ones(len(wanted), np.bool_)
+        for name, column in values.items():
+            numbers, known = column.find(wanted)
+            made[name] = Column(numbers)
+            there &= known
+        return Relation(len(wanted), {name: made[name] for name in order}).take(np.flatnonzero(there))
+
+    return make
+
+
+def _whole(table: pa.Table) -> tuple[int, dict[str, tuple[str, list[Any]]]]:
+    kinds = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+    columns = {}
+    for field in table.schema:
+        if field.type not in kinds:
+            raise EngineError(f"a frozen column {field.name} of type {field.type}")
+        columns[field.name] = (kinds[field.type], table.column(field.name).to_pylist())
+    return table.num_rows, columns

@@ -1,0 +1,16 @@
+"""The feature SQL on NumPy arrays: a handful of deals in a millisecond, where a database plans longer than that.
+
+    strings     texts as whole numbers, shared by all columns
+    columns     one column of values with its NULLs
+    relations   tables of columns, and the rows that a FROM puts together
+    grouping    rows of equal keys side by side
+    texts       functions over text
+    numbers     functions over numbers, truth values and dates
+    aggregates  SUM and its kin over groups
+    windows     the same and ranks over partitions
+    expressions the compiler of one expression
+    selects     the compiler of one SELECT
+    program     the templates of a version, compiled
+
+What is not known here is refused by name when the program is made, and `functions.service.feature_program` lets DuckDB do it.
+"""

@@ -1,0 +1,528 @@
+"""The compiler of one expression: from sqlglot's tree to a function over a frame.
+
+Equal expressions of one SELECT are computed once a frame, however often a macro has written them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlglot import exp
+
+from functions.service.engine import aggregates, numbers, texts, windows
+from functions.service.engine.columns import Column, EngineError, ListColumn, TextColumn, constant
+from functions.service.engine.columns import joined as stacked
+from functions.service.engine.grouping import Groups, grouped
+from functions.service.engine.relations import Frame
+
+Evaluate = Callable[[Frame], Column]
+
+_BINARY: Mapping[type[exp.Expr], Callable[[Column, Column], Column]] = {
+    exp.Add: numbers.arithmetic(operator.add),
+    exp.Sub: numbers.arithmetic(operator.sub),
+    exp.Mul: numbers.arithmetic(operator.mul),
+    exp.Div: numbers.divide,
+    exp.Mod: numbers.modulo,
+    exp.SafeDivide: numbers.safe_divide,
+    exp.EQ: numbers.comparison(operator.eq, "=="),
+    exp.NEQ: numbers.comparison(operator.ne, "!="),
+    exp.LT: numbers.comparison(operator.lt, "<"),
+    exp.LTE: numbers.comparison(operator.le, "<="),
+    exp.GT: numbers.comparison(operator.gt, ">"),
+    exp.GTE: numbers.comparison(operator.ge, ">="),
+    exp.And: numbers.both,
+    exp.Or: numbers.any_of,
+}
+_UNARY: Mapping[type[exp.Expr], Callable[[Column], Column]] = {
+    exp.Not: numbers.negation,
+    exp.Abs: numbers.function(np.abs),
+    exp.Ceil: numbers.function(np.ceil),
+    exp.Exp: numbers.function(np.exp),
+    exp.Floor: numbers.function(np.floor),
+    exp.Ln: numbers.function(np.log),
+    exp.Sign: numbers.function(np.sign),
+    exp.Sqrt: numbers.function(np.sqrt),
+    exp.Neg: numbers.function(np.negative),
+}
+_AGGREGATES: Mapping[type[exp.Expr], aggregates.Reduce] = {
+    exp.Sum: aggregates.total,
+    exp.Avg: aggregates.mean,
+    exp.Max: aggregates.most,
+    exp.Min: aggregates.least,
+    exp.CountIf: aggregates.count_if,
+    exp.LogicalAnd: aggregates.all_of,
+    exp.LogicalOr: aggregates.any_true,
+}
+_RANKS: Mapping[type[exp.Expr], Callable[[windows.Ordering], Column]] = {
+    exp.RowNumber: windows.row_number,
+    exp.Rank: windows.rank,
+    exp.DenseRank: windows.dense_rank,
+}
+AGGREGATE_KINDS: tuple[type[exp.Expr], ...] = (*_AGGREGATES, exp.Count)
+_TYPES = {"BIGINT": "INT64", "INT": "INT64", "DOUBLE": "FLOAT64", "DATE": "DATE"}
+
+
+class Expressions:
+    """Compiles the expressions of one SELECT.
+
+    Args:
+        sources: By alias the names of a table's columns.
+        parameters: Values of `@name`.
+        given: Expressions that are columns already, such as those that a GROUP BY made.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Sequence[str]],
+        parameters: Mapping[str, Any],
+        given: Mapping[exp.Expr, Evaluate] | None = None,
+    ) -> None:
+        self._sources = sources
+        self._parameters = parameters
+        self._given = given or {}
+        self._compiled: dict[exp.Expr, Evaluate] = {}
+
+    def compile(self, node: exp.Expr) -> Evaluate:
+        """A function that computes the expression over a frame.
+
+        Raises:
+            EngineError: It has something in it that is not known here; the text names it.
+        """
+        if node in self._given:
+            return self._given[node]
+        known = self._compiled.get(node)
+        if known is None:
+            known = self._compiled[node] = self._once(self._compile(node))
+        return known
+
+    @staticmethod
+    def _once(evaluate: Evaluate) -> Evaluate:
+        key = object()
+
+        def remembered(frame: Frame) -> Column:
+            found: Column | None = frame.memo.get(key)
+            if found is None:
+                found = frame.memo[key] = evaluate(frame)
+            return found
+
+        return remembered
+
+    def _compile(self, node: exp.Expr) -> Evaluate:
+        kind = type(node)
+        if kind in _BINARY:
+            return self._binary(_BINARY[kind], node.this, node.expression)
+        if kind in _UNARY:
+            return self._unary(_UNARY[kind], node.this)
+        if kind in _COMPILERS:
+            compiled: Evaluate = getattr(self, _COMPILERS[kind])(node)
+            return compiled
+        name = node.name if isinstance(node, exp.Anonymous) else node.key.upper()
+        raise EngineError(f"{name} in {node.sql('bigquery')[:80]}")
+
+    def _binary(self, apply: Callable[[Column, Column], Column], left: exp.Expr, right: exp.Expr) -> Evaluate:
+        one, other = self.compile(left), self.compile(right)
+        return lambda frame: apply(one(frame), other(frame))
+
+    def _unary(self, apply: Callable[[Column], Column], argument: exp.Expr) -> Evaluate:
+        one = self.compile(argument)
+        return lambda frame: apply(one(frame))
+
+    def column(self, node: exp.Expr) -> Evaluate:
+        """A column by its name, and by its table's alias where it is given."""
+        alias = self.alias_of(node)
+        name = node.name
+        return lambda frame: frame.column(alias, name)
+
+    def alias_of(self, node: exp.Expr) -> str:
+        """Whose column it is."""
+        table, name = getattr(node, "table", ""), node.name
+        holders = [a for a, names in self._sources.items() if name in names and table in {"", a}]
+        if len(holders) != 1:
+            raise EngineError(f"the column {node.sql('bigquery')}, which {len(holders)} tables have")
+        return holders[0]
+
+    def _literal(self, node: exp.Expr) -> Evaluate:
+        value = node.this if node.is_string else numbers.as_number(node.this)
+        return self._constant(value)
+
+    @staticmethod
+    def _constant(value: Any) -> Evaluate:
+        if isinstance(value, list | tuple):
+            raise EngineError("a parameter that is an array")
+        if isinstance(value, str):
+            return lambda frame: constant(value, frame.pool)
+        made = Column(np.zeros(1), np.ones(1, np.bool_)) if value is None else Column(np.array([value]))
+        return lambda frame: made
+
+    def _raw(self, node: exp.Expr) -> Evaluate:
+        return self._constant(str(node.this))
+
+    def _boolean(self, node: exp.Expr) -> Evaluate:
+        return self._constant(bool(node.this))
+
+    def _null(self, _node: exp.Expr) -> Evaluate:
+        return self._constant(None)
+
+    def _inner(self, node: exp.Expr) -> Evaluate:
+        return self.compile(node.this)
+
+    def _parameter(self, node: exp.Expr) -> Evaluate:
+        if node.name not in self._parameters:
+            raise EngineError(f"@{node.name}")
+        return self._constant(self._parameters[node.name])
+
+    def _all(self, nodes: Sequence[exp.Expr]) -> Callable[[Frame], list[Column]]:
+        compiled = [self.compile(node) for node in nodes]
+        return lambda frame: [one(frame) for one in compiled]
+
+    def _case(self, node: exp.Expr) -> Evaluate:
+        branches = []
+        for branch in node.args["ifs"]:
+            condition = branch.this if node.this is None else exp.EQ(this=node.this.copy(), expression=branch.this)
+            branches.append((self.compile(condition), self.compile(branch.args["true"])))
+        default = self.compile(node.args.get("default") or exp.Null())
+
+        def evaluate(frame: Frame) -> Column:
+            found = default(frame)
+            for condition, value in reversed(branches):
+                found = numbers.chosen(condition(frame), value(frame), found, frame.count)
+            return found
+
+        return evaluate
+
+    def _if(self, node: exp.Expr) -> Evaluate:
+        condition, true = self.compile(node.this), self.compile(node.args["true"])
+        false = self.compile(node.args.get("false") or exp.Null())
+        return lambda frame: numbers.chosen(condition(frame), true(frame), false(frame), frame.count)
+
+    def _coalesce(self, node: exp.Expr) -> Evaluate:
+        arguments = self._all([node.this, *node.expressions])
+        return lambda frame: numbers.coalesce(arguments(frame), frame.count)
+
+    def _extreme(self, node: exp.Expr) -> Evaluate:
+        apply = numbers.extreme(np.maximum if isinstance(node, exp.Greatest) else np.minimum)
+        arguments = self._all([node.this, *node.expressions])
+        return lambda frame: apply(arguments(frame))
+
+    def _nullif(self, node: exp.Expr) -> Evaluate:
+        value, equal = self.compile(node.this), self.compile(exp.EQ(this=node.this, expression=node.expression))
+
+        def evaluate(frame: Frame) -> Column:
+            found = value(frame)
+            same = numbers.is_true(equal(frame))
+            return found.spread(len(same)).hidden(same) if same.any() else found
+
+        return evaluate
+
+    def _between(self, node: exp.Expr) -> Evaluate:
+        low = exp.GTE(this=node.this, expression=node.args["low"])
+        return self.compile(exp.And(this=low, expression=exp.LTE(this=node.this, expression=node.args["high"])))
+
+    def _in(self, node: exp.Expr) -> Evaluate:
+        if not node.expressions or node.args.get("query") or node.args.get("unnest"):
+            raise EngineError(f"IN with anything but a list: {node.sql('bigquery')[:80]}")
+        tests: list[exp.Expr] = [exp.EQ(this=node.this, expression=one) for one in node.expressions]
+        found = tests[0]
+        for test in tests[1:]:
+            found = exp.Or(this=found, expression=test)
+        return self.compile(found)
+
+    def _is(self, node: exp.Expr) -> Evaluate:
+        if isinstance(node.expression, exp.Null):
+            return self._unary(numbers.is_null, node.this)
+        raise EngineError(f"IS in {node.sql('bigquery')[:80]}")
+
+    def _round(self, node: exp.Expr) -> Evaluate:
+        decimals = node.args.get("decimals")
+        digits = 0 if decimals is None else int(decimals.sql())
+        return self._unary(lambda one: numbers.rounded(one, digits), node.this)
+
+    def _cast(self, node: exp.Expr) -> Evaluate:
+        to = _TYPES.get(node.args["to"].this.name, node.args["to"].sql("bigquery"))
+        return self._unary(lambda one: numbers.cast(one, to), node.this)
+
+    def _date(self, node: exp.Expr) -> Evaluate:
+        if node.this is None or node.args.get("zone") or node.expressions:
+            raise EngineError(f"DATE with a zone or parts: {node.sql('bigquery')[:80]}")
+        return self._unary(lambda one: numbers.cast(one, "DATE"), node.this)
+
+    def _date_diff(self, node: exp.Expr) -> Evaluate:
+        unit = node.args.get("unit")
+        if unit is None or unit.name.upper() != "DAY":
+            raise EngineError(f"DATE_DIFF in units other than days: {node.sql('bigquery')[:80]}")
+        return self._binary(numbers.days_between, node.this, node.expression)
+
+    # Text: functions of one row at a time.
+
+    def _texts(self, function: Callable[..., Any], nodes: Sequence[exp.Expr], gives: str = "text") -> Evaluate:
+        """A function over texts (and whole numbers); `gives` text, number, truth or list."""
+        arguments = self._all(nodes)
+
+        def evaluate(frame: Frame) -> Column:
+            columns = arguments(frame)
+            count = 1 if all(len(column) == 1 for column in columns) else frame.count
+            found = texts.each(function, *(column.spread(count).to_list() for column in columns))
+            if gives == "text":
+                return TextColumn(frame.pool, texts=found)
+            if gives == "list":
+                return texts.lists(found, TextColumn(frame.pool, texts=[]))
+            return texts.numbers(found, np.bool_ if gives == "truth" else np.int64)
+
+        return evaluate
+
+    def _text_literal(self, node: exp.Expr) -> str:
+        if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
+            return str(node.this)
+        raise EngineError(f"{node.sql('bigquery')[:80]} where a text that is written out is wanted")
+
+    def _length(self, node: exp.Expr) -> Evaluate:
+        return self._texts(len, [node.this], "number")
+
+    def _lower(self, node: exp.Expr) -> Evaluate:
+        return self._texts(str.lower, [node.this])
+
+    def _concat(self, node: exp.Expr) -> Evaluate:
+        return self._texts(lambda *parts: "".join(parts), node.expressions)
+
+    def _substring(self, node: exp.Expr) -> Evaluate:
+        more = [node.args[name] for name in ("start", "length") if node.args.get(name) is not None]
+        return self._texts(texts.substring, [node.this, *more])
+
+    def _replace(self, node: exp.Expr) -> Evaluate:
+        def replace(text: str, old: str, new: str) -> str:
+            return text.replace(old, new) if old else text
+
+        return self._texts(replace, [node.this, node.expression, node.args["replacement"]])
+
+    def _position(self, node: exp.Expr) -> Evaluate:
+        if node.args.get("position") is not None or node.args.get("occurrence") is not None:
+            raise EngineError(f"STRPOS from a place on: {node.sql('bigquery')[:80]}")
+        return self._texts(lambda text, part: text.find(part) + 1, [node.this, node.args["substr"]], "number")
+
+    def _starts(self, node: exp.Expr) -> Evaluate:
+        return self._texts(str.startswith, [node.this, node.expression], "truth")
+
+    def _ends(self, node: exp.Expr) -> Evaluate:
+        return self._texts(str.endswith, [node.this, node.expression], "truth")
+
+    def _edit_distance(self, node: exp.Expr) -> Evaluate:
+        if len([one for one in node.args.values() if one is not None]) > 2:
+            raise EngineError("EDIT_DISTANCE with max_distance")
+        return self._texts(texts.edit_distance, [node.this, node.expression], "number")
+
+    def _normalize(self, node: exp.Expr) -> Evaluate:
+        form: Any = node.args["form"].name.upper() if node.args.get("form") else "NFC"
+        return self._texts(texts.normalize(form, casefold=bool(node.args.get("is_casefold"))), [node.this])
+
+    def _trim(self, node: exp.Expr) -> Evaluate:
+        characters = None if node.expression is None else self._text_literal(node.expression)
+        side = str(node.args.get("position") or "").upper()
+        return self._texts(texts.trim(side, characters), [node.this])
+
+    def _fingerprint(self, node: exp.Expr) -> Evaluate:
+        return self._texts(texts.fingerprint, node.expressions or [node.this], "number")
+
+    def _regexp_replace(self, node: exp.Expr) -> Evaluate:
+        found = texts.pattern(self._text_literal(node.expression)).refuse_empty()
+        by = texts.replacement(self._text_literal(node.args["replacement"]))
+        return self._texts(lambda text: texts.regexp_replace(text, found, by), [node.this])
+
+    def _regexp_extract(self, node: exp.Expr) -> Evaluate:
+        self._refuse_more(node, {"this", "expression", "group", "null_if_pos_overflow"})
+        found = texts.pattern(self._text_literal(node.expression))
+        return self._texts(lambda text: texts.regexp_extract(text, found), [node.this])
+
+    def _regexp_extract_all(self, node: exp.Expr) -> Evaluate:
+        self._refuse_more(node, {"this", "expression", "group", "null_if_pos_overflow"})
+        found = texts.pattern(self._text_literal(node.expression)).refuse_empty()
+        return self._texts(lambda text: texts.regexp_extract_all(text, found), [node.this], "list")
+
+    def _regexp_like(self, node: exp.Expr) -> Evaluate:
+        found = texts.pattern(self._text_literal(node.expression))
+        return self._texts(lambda text: texts.regexp_contains(text, found), [node.this], "truth")
+
+    @staticmethod
+    def _refuse_more(node: exp.Expr, known: set[str]) -> None:
+        more = {name for name, value in node.args.items() if value and name not in known}
+        if more:
+            raise EngineError(f"{node.key.upper()} with {', '.join(sorted(more))}")
+
+    # Arrays.
+
+    def _split(self, node: exp.Expr) -> Evaluate:
+        by = self._text_literal(node.expression)
+        if not by:
+            raise EngineError("SPLIT by nothing")
+        return self._texts(lambda text: text.split(by), [node.this], "list")
+
+    def _array(self, node: exp.Expr) -> Evaluate:
+        elements = self._all(node.expressions)
+
+        def evaluate(frame: Frame) -> Column:
+            spread = [column.spread(frame.count) for column in elements(frame)]
+            rows = np.arange(frame.count * len(spread)).reshape(len(spread), frame.count).T.ravel()
+            return ListColumn(stacked(spread).take(rows), np.full(frame.count, len(spread), np.int64))
+
+        return evaluate
+
+    def _array_concat(self, node: exp.Expr) -> Evaluate:
+        arrays = self._all([node.this, *node.expressions])
+
+        def evaluate(frame: Frame) -> Column:
+            parts = [_as_list(one).spread(frame.count) for one in arrays(frame)]
+            items = stacked([part.items for part in parts])
+            rows = np.concatenate([np.repeat(np.arange(frame.count), part.sizes) for part in parts])
+            order = np.argsort(rows, kind="stable")
+            return ListColumn(items.take(order), np.sum([part.sizes for part in parts], axis=0).astype(np.int64))
+
+        return evaluate
+
+    def _series(self, node: exp.Expr) -> Evaluate:
+        if node.args.get("step") is not None and node.args["step"].sql() != "1":
+            raise EngineError("GENERATE_ARRAY with a step")
+        ends = self._all([node.args["start"], node.args["end"]])
+
+        def evaluate(frame: Frame) -> Column:
+            first, last = (column.spread(frame.count) for column in ends(frame))
+            sizes = np.maximum(last.values - first.values + 1, 0)
+            for column in (first, last):
+                if column.null is not None:
+                    sizes = np.where(column.null, 0, sizes)
+            ends_at = np.cumsum(sizes)
+            total = int(ends_at[-1]) if len(ends_at) else 0
+            items = np.arange(total) - np.repeat(ends_at - sizes - first.values, sizes)
+            return ListColumn(Column(items), sizes)
+
+        return evaluate
+
+    # Aggregates and windows.
+
+    def aggregate(self, node: exp.Expr) -> Callable[[Frame, Groups], Column]:
+        """An aggregate function, over groups of a frame's rows."""
+        argument = node.this
+        if isinstance(node, exp.Count):
+            if argument is None or isinstance(argument, exp.Star):
+                return lambda _frame, groups: aggregates.count_rows(groups)
+            if isinstance(argument, exp.Distinct):
+                if len(argument.expressions) != 1:
+                    raise EngineError("COUNT(DISTINCT) of several columns")
+                one = self.compile(argument.expressions[0])
+                return lambda frame, groups: aggregates.count_distinct(one(frame).spread(frame.count), groups)
+            counted = self.compile(argument)
+            return lambda frame, groups: aggregates.count(counted(frame).spread(frame.count), groups)
+        if type(node) not in _AGGREGATES or isinstance(argument, exp.Distinct | exp.Order) or node.expressions:
+            raise EngineError(f"{node.sql('bigquery')[:80]} as an aggregate")
+        reduce, value = _AGGREGATES[type(node)], self.compile(argument)
+        return lambda frame, groups: reduce(value(frame).spread(frame.count), groups)
+
+    def _window(self, node: exp.Expr) -> Evaluate:
+        self._refuse_more(node, {"this", "partition_by", "order", "over"} | {n for n, v in node.args.items() if not v})
+        partition = tuple(node.args.get("partition_by") or ())
+        order = node.args.get("order")
+        partitions = self._partitions(partition)
+        function = node.this
+        if isinstance(function, AGGREGATE_KINDS):
+            if order is not None:
+                raise EngineError(f"a running aggregate: {node.sql('bigquery')[:80]}")
+            reduce = self.aggregate(function)
+
+            def over(frame: Frame) -> Column:
+                groups, of_rows = partitions(frame)
+                return reduce(frame, groups).take(of_rows)
+
+            return over
+        ordered = self._ordering(partition, order)
+        if type(function) in _RANKS:
+            place = _RANKS[type(function)]
+            return lambda frame: place(ordered(frame))
+        if isinstance(function, exp.Lead | exp.Lag):
+            if function.args.get("default") is not None:
+                raise EngineError("LEAD or LAG with a default")
+            by = int(function.args["offset"].sql()) if function.args.get("offset") is not None else 1
+            value, step = self.compile(function.this), by if isinstance(function, exp.Lead) else -by
+            return lambda frame: windows.shifted(value(frame).spread(frame.count), ordered(frame), step)
+        raise EngineError(f"{function.key.upper()} as a window function")
+
+    def _partitions(self, partition: tuple[exp.Expr, ...]) -> Callable[[Frame], tuple[Groups, Any]]:
+        keys = self._all(partition)
+        memo = ("partitions", partition)
+
+        def evaluate(frame: Frame) -> tuple[Groups, Any]:
+            found: tuple[Groups, Any] | None = frame.memo.get(memo)
+            if found is None:
+                groups = grouped(keys(frame), frame.count)
+                found = frame.memo[memo] = (groups, groups.of_rows())
+            return found
+
+        return evaluate
+
+    def _ordering(self, partition: tuple[exp.Expr, ...], order: exp.Expr | None) -> Callable[[Frame], windows.Ordering]:
+        partitions = self._partitions(partition)
+        keys = []
+        for one in order.expressions if order is not None else ():
+            descending = bool(one.args.get("desc"))
+            # sqlglot notes the dialect's own default: NULLs are the smallest values.
+            if one.args.get("nulls_first") not in {None, not descending}:
+                raise EngineError(f"ORDER BY with NULLS FIRST or LAST: {one.sql('bigquery')}")
+            keys.append((self.compile(one.this), descending))
+
+        def evaluate(frame: Frame) -> windows.Ordering:
+            groups, _ = partitions(frame)
+            return windows.ordering(groups, [(key(frame).spread(frame.count), down) for key, down in keys])
+
+        return evaluate
+
+
+def _as_list(column: Column) -> ListColumn:
+    if isinstance(column, ListColumn):
+        return column
+    raise EngineError("one value where an array is wanted")
+
+
+# The method for each other kind of node.
+_COMPILERS: Mapping[type[exp.Expr], str] = {
+    exp.Column: "column",
+    exp.Literal: "_literal",
+    exp.RawString: "_raw",
+    exp.Boolean: "_boolean",
+    exp.Null: "_null",
+    exp.Paren: "_inner",
+    exp.Parameter: "_parameter",
+    exp.Case: "_case",
+    exp.If: "_if",
+    exp.Coalesce: "_coalesce",
+    exp.Greatest: "_extreme",
+    exp.Least: "_extreme",
+    exp.Nullif: "_nullif",
+    exp.Between: "_between",
+    exp.In: "_in",
+    exp.Is: "_is",
+    exp.Round: "_round",
+    exp.Cast: "_cast",
+    exp.Date: "_date",
+    exp.DateDiff: "_date_diff",
+    exp.Length: "_length",
+    exp.Lower: "_lower",
+    exp.Concat: "_concat",
+    exp.Substring: "_substring",
+    exp.Replace: "_replace",
+    exp.StrPosition: "_position",
+    exp.StartsWith: "_starts",
+    exp.EndsWith: "_ends",
+    exp.Levenshtein: "_edit_distance",
+    exp.Normalize: "_normalize",
+    exp.Trim: "_trim",
+    exp.FarmFingerprint: "_fingerprint",
+    exp.RegexpReplace: "_regexp_replace",
+    exp.RegexpExtract: "_regexp_extract",
+    exp.RegexpExtractAll: "_regexp_extract_all",
+    exp.RegexpLike: "_regexp_like",
+    exp.Split: "_split",
+    exp.Array: "_array",
+    exp.ArrayConcat: "_array_concat",
+    exp.GenerateSeries: "_series",
+    exp.Window: "_window",
+}

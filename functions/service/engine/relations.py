@@ -1,0 +1,192 @@
+"""Tables, and the rows that a FROM puts together. A column is made when somebody asks for it, and then once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from functions.service.engine.columns import Array, Column, EngineError, Mask, TextColumn, joined, runs
+from functions.service.engine.strings import NULL, Codes, Pool
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Relation:
+    """A table.
+
+    Args:
+        count: Rows.
+        makers: Makes each column, or has it.
+    """
+
+    def __init__(self, count: int, makers: Mapping[str, Column | Callable[[], Column]]) -> None:
+        self.count = count
+        self.names = tuple(makers)
+        self._makers = dict(makers)
+        self._sorted: dict[tuple[str, ...], tuple[Array, Codes]] = {}
+
+    def column(self, name: str) -> Column:
+        """A column, as long as the table."""
+        made = self._makers[name]
+        if not isinstance(made, Column):
+            made = made().spread(self.count)
+            self._makers[name] = made
+        return made
+
+    def take(self, places: Codes) -> Relation:
+        """The rows at these places."""
+        return Relation(len(places), {name: _later(self, name, places) for name in self.names})
+
+    def sorted_by(self, names: Sequence[str]) -> tuple[Array, Codes]:
+        """The rows' hashed keys in ascending order and the place of each; kept for the next join."""
+        known = self._sorted.get(tuple(names))
+        if known is None:
+            hashed = key_hashes([key_of(self.column(name)) for name in names])
+            order = np.argsort(hashed, kind="stable")
+            known = self._sorted[tuple(names)] = (hashed[order], order)
+        return known
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as Python's own values."""
+        columns = [self.column(name).to_list() for name in self.names]
+        return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _later(relation: Relation, name: str, places: Codes) -> Callable[[], Column]:
+    return lambda: relation.column(name).take(places)
+
+
+def union(parts: Sequence[Relation]) -> Relation:
+    """Tables one under the other; columns pair up by place."""
+    if len(parts) == 1:
+        return parts[0]
+    makers = {name: _stacked(parts, place) for place, name in enumerate(parts[0].names)}
+    return Relation(sum(part.count for part in parts), makers)
+
+
+def _stacked(parts: Sequence[Relation], place: int) -> Callable[[], Column]:
+    return lambda: joined([part.column(part.names[place]) for part in parts])
+
+
+def key_of(column: Column) -> tuple[Array, Mask | None]:
+    """Whole numbers that are equal where the values are, and where they are NULL."""
+    if isinstance(column, TextColumn):
+        codes = column.codes
+        missing = codes == NULL
+        return codes, missing if missing.any() else None
+    values = column.values
+    if values.dtype == np.bool_ or values.dtype.kind == "M":
+        values = values.astype(np.int64)
+    elif values.dtype == np.float64:
+        values = (values + 0.0).view(np.int64)  # -0.0 and 0.0 are equal
+    elif values.dtype != np.int64:
+        raise EngineError(f"keys of type {values.dtype}")
+    return values, column.null
+
+
+def key_hashes(keys: Sequence[tuple[Array, Mask | None]]) -> Array:
+    """One number for all keys of a row; one key is its own."""
+    if len(keys) == 1:
+        return keys[0][0]
+    mixed = np.zeros(len(keys[0][0]), np.uint64)
+    for values, _ in keys:
+        mixed = (mixed ^ values.view(np.uint64)) * _ODD
+        mixed ^= mixed >> np.uint64(29)
+    return mixed.view(np.int64)
+
+
+class Frame:
+    """Rows that were put together of the rows of several tables.
+
+    Args:
+        count: Rows.
+        pool: The pool of the request's texts.
+        sources: By alias a table, which of its rows stands in each of the frame's (None: each at its place), and where
+            a left join found none.
+    """
+
+    def __init__(
+        self, count: int, pool: Pool, sources: Mapping[str, tuple[Relation, Codes | None, Mask | None]]
+    ) -> None:
+        self.count = count
+        self.pool = pool
+        self.sources = sources
+        self.memo: dict[Hashable, Any] = {}
+        self._columns: dict[tuple[str, str], Column] = {}
+
+    def column(self, alias: str, name: str) -> Column:
+        """A column of one of the tables, a value for each of the frame's rows."""
+        known = self._columns.get((alias, name))
+        if known is None:
+            relation, places, missing = self.sources[alias]
+            known = relation.column(name)
+            if places is not None:
+                if relation.count == 0:
+                    known = _nothing(known, self.count, self.pool)
+                else:
+                    known = known.take(places)
+                    if missing is not None:
+                        known = known.hidden(missing)
+            self._columns[alias, name] = known
+        return known
+
+    def take(self, places: Codes) -> Frame:
+        """The rows at these places."""
+        sources = {
+            alias: (
+                relation,
+                places if mine is None else mine[places],
+                None if missing is None else missing[places],
+            )
+            for alias, (relation, mine, missing) in self.sources.items()
+        }
+        return Frame(len(places), self.pool, sources)
+
+    def with_source(
+        self, alias: str, relation: Relation, mine: Codes, places: Codes, missing: Mask | None = None
+    ) -> Frame:
+        """Its rows `mine`, each beside the row of another table at `places`."""
+        frame = self.take(mine)
+        return Frame(len(mine), self.pool, {**frame.sources, alias: (relation, places, missing)})
+
+
+def _nothing(like: Column, count: int, pool: Pool) -> Column:
+    if isinstance(like, TextColumn):
+        return TextColumn(pool, codes=np.full(count, NULL, np.int64))
+    return Column(np.zeros(count, like.values.dtype), np.ones(count, np.bool_))
+
+
+def matches(left: Sequence[Column], relation: Relation, names: Sequence[str], count: int) -> tuple[Codes, Codes]:
+    """The places of rows with equal keys: of the left's rows in their order, and of the table's.
+
+    Args:
+        left: The key columns of the left side.
+        relation: The right side.
+        names: Its key columns.
+        count: Rows of the left side.
+    """
+    keys = [key_of(column.spread(count)) for column in left]
+    hashed = key_hashes(keys)
+    ordered, order = relation.sorted_by(names)
+    first = np.searchsorted(ordered, hashed, "left")
+    sizes = np.searchsorted(ordered, hashed, "right") - first
+    mine = np.repeat(np.arange(count, dtype=np.int64), sizes)
+    places = order[runs(first, sizes)]
+    good: Mask | None = None
+    for (values, null), name in zip(keys, names, strict=True):
+        others, other_null = key_of(relation.column(name))
+        if len(names) > 1:  # equal hashes are not yet equal keys
+            good = _both(good, values[mine] == others[places])
+        if null is not None:
+            good = _both(good, ~null[mine])
+        if other_null is not None:
+            good = _both(good, ~other_null[places])
+    if good is None or good.all():
+        return mine, places
+    return mine[good], places[good]
+
+
+def _both(one: Mask | None, other: Mask) -> Mask:
+    return other if one is None else one & other

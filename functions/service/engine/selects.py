@@ -1,0 +1,406 @@
+"""The compiler of one SELECT: FROM and joins, WHERE, GROUP BY, windows, the list, DISTINCT, UNION."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlglot import exp
+
+from functions.service.engine.columns import Column, EngineError, ListColumn
+from functions.service.engine.expressions import AGGREGATE_KINDS, Evaluate, Expressions
+from functions.service.engine.grouping import Groups, grouped
+from functions.service.engine.numbers import is_true
+from functions.service.engine.relations import Frame, Relation, matches, union
+from functions.service.engine.strings import Pool
+
+Tables = Callable[[str], Relation]
+Run = Callable[[Tables, Pool], Relation]
+_KNOWN_PARTS = frozenset(
+    {
+        "kind",
+        "hint",
+        "distinct",
+        "expressions",
+        "from_",
+        "from",
+        "joins",
+        "where",
+        "group",
+        "having",
+        "qualify",
+        "with_",
+        "with",
+        "limit",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A compiled query.
+
+    Attributes:
+        names: Its columns.
+        run: Computes it from the tables of a request.
+    """
+
+    names: tuple[str, ...]
+    run: Run
+
+
+def compile_query(node: exp.Expr, schema: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> Query:
+    """Compile a query.
+
+    Args:
+        node: sqlglot's tree.
+        schema: The columns of the tables that it may read, by name.
+        parameters: Values of `@name`.
+
+    Raises:
+        EngineError: It has something in it that is not known here.
+    """
+    local: dict[str, Query] = {}
+    with_ = node.args.get("with_") or node.args.get("with")
+    known = dict(schema)
+    for cte in with_.expressions if with_ is not None else ():
+        query = compile_query(cte.this, known, parameters)
+        local[cte.alias] = query
+        known[cte.alias] = query.names
+    body = _compile_body(node, known, parameters)
+    if not local:
+        return body
+
+    def run(tables: Tables, pool: Pool) -> Relation:
+        made: dict[str, Relation] = {}
+
+        def find(name: str) -> Relation:
+            if name not in local:
+                return tables(name)
+            if name not in made:
+                made[name] = local[name].run(find, pool)
+            return made[name]
+
+        return body.run(find, pool)
+
+    return Query(body.names, run)
+
+
+def _compile_body(node: exp.Expr, schema: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> Query:
+    if isinstance(node, exp.Subquery):
+        return compile_query(node.this, schema, parameters)
+    if isinstance(node, exp.Union):
+        return _compile_union(node, schema, parameters)
+    if isinstance(node, exp.Select):
+        return _Select(node, schema, parameters).compile()
+    raise EngineError(f"{node.key.upper()} in the place of a SELECT")
+
+
+def _compile_union(node: exp.Union, schema: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> Query:
+    left = compile_query(node.this, schema, parameters)
+    right = compile_query(node.expression, schema, parameters)
+    is_distinct = bool(node.args.get("distinct"))
+
+    def run(tables: Tables, pool: Pool) -> Relation:
+        both = union([left.run(tables, pool), right.run(tables, pool)])
+        return distinct(both) if is_distinct else both
+
+    return Query(left.names, run)
+
+
+def distinct(relation: Relation) -> Relation:
+    """Each different row once."""
+    groups = grouped([relation.column(name) for name in relation.names], relation.count)
+    return relation if len(groups.starts) == relation.count else relation.take(groups.firsts)
+
+
+class _Select:
+    """Compiles one SELECT."""
+
+    def __init__(self, node: exp.Select, schema: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> None:
+        more = {name for name, value in node.args.items() if value and name not in _KNOWN_PARTS}
+        if more:
+            raise EngineError(f"{', '.join(sorted(more)).upper()} in a SELECT")
+        if node.args.get("limit") is not None:
+            raise EngineError("LIMIT in a SELECT")
+        self._node = node
+        self._schema = schema
+        self._parameters = parameters
+        self._sources: dict[str, Sequence[str]] = {}
+
+    def compile(self) -> Query:
+        """The compiled SELECT."""
+        steps = [self._first(), *(self._join(join) for join in self._node.args.get("joins") or ())]
+        expressions = Expressions(self._sources, self._parameters)
+        where = self._condition(expressions, "where")
+        listed, having, qualify = self._listed(), self._node.args.get("having"), self._node.args.get("qualify")
+        grouping = None
+        if self._node.args.get("group") is not None or any(_aggregates(node) for _, node in listed) or having:
+            grouping, expressions = self._grouping(expressions, [node for _, node in listed])
+        columns = [(name, expressions.compile(node)) for name, node in listed]
+        after = [expressions.compile(part.this) for part in (having, qualify) if part is not None]
+        is_distinct = self._node.args.get("distinct") is not None
+
+        def run(tables: Tables, pool: Pool) -> Relation:
+            frame = Frame(1, pool, {})
+            for step in steps:
+                frame = step(frame, tables)
+            if where is not None:
+                frame = _filtered(frame, where)
+            if grouping is not None:
+                frame = grouping(frame)
+            result = Relation(frame.count, {name: _later(column, frame) for name, column in columns})
+            for condition in after:
+                # What windows say of the rows is said before any of them is left out.
+                keep = np.flatnonzero(is_true(condition(frame).spread(frame.count)))
+                if len(keep) < frame.count:
+                    if len(after) > 1:
+                        raise EngineError("HAVING and QUALIFY together")
+                    result = result.take(keep)
+            return distinct(result) if is_distinct else result
+
+        return Query(tuple(name for name, _ in columns), run)
+
+    def _condition(self, expressions: Expressions, part: str) -> Evaluate | None:
+        node = self._node.args.get(part)
+        return None if node is None else expressions.compile(node.this)
+
+    # FROM and joins.
+
+    def _first(self) -> Callable[[Frame, Tables], Frame]:
+        node = self._node.args.get("from_") or self._node.args.get("from")
+        if node is None:
+            return lambda frame, _tables: frame
+        return self._crossed(node.this)
+
+    def _source(self, node: exp.Expr) -> tuple[str, Run]:
+        if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
+            raise EngineError(f"{node.sql('bigquery')[:80]} in a FROM")
+        if isinstance(node, exp.Table):
+            name = node.name
+            if name not in self._schema:
+                raise EngineError(f"the table {name}, which is not known")
+            alias, names = node.alias or name, tuple(self._schema[name])
+            run: Run = lambda tables, _pool: tables(name)  # noqa: E731 -- one of two of a kind
+        elif isinstance(node, exp.Subquery):
+            query = compile_query(node.this, self._schema, self._parameters)
+            alias, names, run = node.alias, query.names, query.run
+        else:
+            raise EngineError(f"{node.key.upper()} in a FROM")
+        self._add(alias, names)
+        return alias, run
+
+    def _add(self, alias: str, names: Sequence[str]) -> None:
+        if alias in self._sources or not alias:
+            raise EngineError(f"two tables {alias!r} in a FROM")
+        self._sources[alias] = names
+
+    def _crossed(self, node: exp.Expr) -> Callable[[Frame, Tables], Frame]:
+        if isinstance(node, exp.Unnest):
+            return self._unnest(node)
+        alias, run = self._source(node)
+
+        def step(frame: Frame, tables: Tables) -> Frame:
+            relation = run(tables, frame.pool)
+            if not frame.sources:
+                return Frame(relation.count, frame.pool, {alias: (relation, None, None)})
+            mine = np.repeat(np.arange(frame.count), relation.count)
+            return frame.with_source(alias, relation, mine, np.tile(np.arange(relation.count), frame.count))
+
+        return step
+
+    def _unnest(self, node: exp.Unnest) -> Callable[[Frame, Tables], Frame]:
+        if len(node.expressions) != 1:
+            raise EngineError("UNNEST of several arrays")
+        array = Expressions(dict(self._sources), self._parameters).compile(node.expressions[0])
+        alias = node.args.get("alias")
+        columns = [c.name for c in alias.columns] if alias is not None else []
+        name = columns[0] if columns else node.alias
+        offset = node.args.get("offset")
+        place = offset.name if isinstance(offset, exp.Identifier) else "offset" if offset else None
+        self._add(f"unnest {name}", (name,) if place is None else (name, place))
+
+        def step(frame: Frame, _tables: Tables) -> Frame:
+            lists = array(frame).spread(frame.count)
+            if not isinstance(lists, ListColumn):
+                raise EngineError("UNNEST of what is no array")
+            sizes = lists.sizes
+            mine = np.repeat(np.arange(frame.count), sizes)
+            made: dict[str, Column] = {name: lists.items}
+            if place is not None:
+                made[place] = Column(np.arange(len(mine)) - np.repeat(np.cumsum(sizes) - sizes, sizes))
+            relation = Relation(len(mine), made)
+            return frame.with_source(f"unnest {name}", relation, mine, np.arange(len(mine)))
+
+        return step
+
+    def _join(self, join: exp.Join) -> Callable[[Frame, Tables], Frame]:
+        side, kind = str(join.args.get("side") or "").upper(), str(join.args.get("kind") or "").upper()
+        condition = join.args.get("on")
+        if join.args.get("using") or join.args.get("method") or side not in {"", "LEFT"} or kind not in _JOINS:
+            raise EngineError(f"{join.sql('bigquery')[:60]}")
+        if condition is None:
+            if side == "LEFT":
+                raise EngineError("LEFT JOIN without ON")
+            return self._crossed(join.this)
+        before = dict(self._sources)
+        alias, run = self._source(join.this)
+        left, right, rest = _keys(condition, before, {alias: self._sources[alias]}, self._parameters)
+        residual = None
+        if rest is not None:
+            residual = Expressions(dict(self._sources), self._parameters).compile(rest)
+        is_left = side == "LEFT"
+
+        def step(frame: Frame, tables: Tables) -> Frame:
+            relation = run(tables, frame.pool)
+            if right:
+                mine, places = matches([one(frame) for one in left], relation, right, frame.count)
+            else:
+                mine = np.repeat(np.arange(frame.count), relation.count)
+                places = np.tile(np.arange(relation.count), frame.count)
+            if residual is not None:
+                both = frame.with_source(alias, relation, mine, places)
+                keep = np.flatnonzero(is_true(residual(both).spread(both.count)))
+                mine, places = mine[keep], places[keep]
+            if not is_left:
+                return frame.with_source(alias, relation, mine, places)
+            return _left_joined(frame, alias, relation, mine, places)
+
+        return step
+
+    # The list, GROUP BY.
+
+    def _listed(self) -> list[tuple[str, exp.Expr]]:
+        listed: list[tuple[str, exp.Expr]] = []
+        for node in self._node.expressions:
+            star = node.this if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) else node
+            if isinstance(star, exp.Star):
+                if star.args.get("replace") or star.args.get("rename"):
+                    raise EngineError("* REPLACE")
+                aliases = [node.table] if isinstance(node, exp.Column) else list(self._sources)
+                left_out = {one.name for one in star.args.get("except_") or star.args.get("except") or ()}
+                for alias in aliases:
+                    if alias not in self._sources:
+                        raise EngineError(f"{alias}.*")
+                    names = [name for name in self._sources[alias] if name not in left_out]
+                    listed += [(name, exp.column(name, table=alias, quoted=False)) for name in names]
+            else:
+                name = node.alias_or_name
+                if not name:
+                    raise EngineError(f"a column without a name: {node.sql('bigquery')[:60]}")
+                listed.append((name, node.this if isinstance(node, exp.Alias) else node))
+        return listed
+
+    def _grouping(self, inner: Expressions, listed: Sequence[exp.Expr]) -> tuple[Callable[[Frame], Frame], Expressions]:
+        group = self._node.args.get("group")
+        keys = list(group.expressions) if group is not None else []
+        if group is not None and {n for n, v in group.args.items() if v and n != "expressions"}:
+            raise EngineError("GROUP BY with ROLLUP and the like")
+        having = self._node.args.get("having")
+        found: list[exp.Expr] = []
+        for node in [*listed, *([having.this] if having is not None else [])]:
+            found += [one for one in _aggregates(node) if one not in found]
+        if any(key.is_int for key in keys):
+            raise EngineError("GROUP BY a place in the list")
+        computed = [inner.aggregate(node) for node in found]
+        key_values = [inner.compile(key) for key in keys]
+        names = [f"{place}" for place in range(len(keys) + len(found))]
+        given = {
+            node: (lambda frame, name=name: frame.column("grouped", name))
+            for node, name in zip([*keys, *found], names, strict=True)
+        }
+        for key in keys:  # the same key with and without its table's alias
+            if isinstance(key, exp.Column):
+                alias = inner.alias_of(key)
+                for same in (exp.column(key.name), exp.column(key.name, table=alias)):
+                    given.setdefault(same, given[key])
+
+        def apply(frame: Frame) -> Frame:
+            columns = [one(frame).spread(frame.count) for one in key_values]
+            groups = grouped(columns, frame.count)
+            if not keys and not frame.count:
+                groups = Groups(None, np.zeros(1, np.int64), 0)
+            firsts = groups.firsts
+            made: dict[str, Any] = {}
+            for name, column in zip(names, columns, strict=False):
+                made[name] = column.take(firsts)
+            for name, reduce in zip(names[len(keys) :], computed, strict=True):
+                made[name] = _reduced_later(reduce, frame, groups)
+            return Frame(len(groups.starts), frame.pool, {"grouped": (Relation(len(groups.starts), made), None, None)})
+
+        return apply, Expressions({"grouped": names}, self._parameters, given)
+
+
+_JOINS = {"", "INNER", "CROSS", "OUTER"}
+
+
+def _later(column: Evaluate, frame: Frame) -> Callable[[], Column]:
+    return lambda: column(frame)
+
+
+def _reduced_later(reduce: Callable[[Frame, Groups], Column], frame: Frame, groups: Groups) -> Callable[[], Column]:
+    return lambda: reduce(frame, groups)
+
+
+def _filtered(frame: Frame, condition: Evaluate) -> Frame:
+    keep = is_true(condition(frame).spread(frame.count))
+    return frame if keep.all() else frame.take(np.flatnonzero(keep))
+
+
+def _left_joined(frame: Frame, alias: str, relation: Relation, mine: Any, places: Any) -> Frame:
+    matched = np.zeros(frame.count, np.bool_)
+    matched[mine] = True
+    alone = np.flatnonzero(~matched)
+    if not len(alone):
+        return frame.with_source(alias, relation, mine, places)
+    mine = np.concatenate([mine, alone])
+    places = np.concatenate([places, np.zeros(len(alone), np.int64)])
+    missing = np.zeros(len(mine), np.bool_)
+    missing[-len(alone) :] = True
+    order = np.argsort(mine, kind="stable")
+    return frame.with_source(alias, relation, mine[order], places[order], missing[order])
+
+
+def _aggregates(node: exp.Expr) -> list[exp.Expr]:
+    """The aggregate functions in an expression that are no window's."""
+    return [
+        one
+        for one in node.find_all(*AGGREGATE_KINDS)
+        if not isinstance(one.parent, exp.Window) or one.arg_key != "this"
+    ]
+
+
+def _keys(
+    condition: exp.Expr,
+    left: Mapping[str, Sequence[str]],
+    right: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, Any],
+) -> tuple[list[Evaluate], list[str], exp.Expr | None]:
+    """A join's condition as equal keys and what is left of it."""
+    mine: list[Evaluate] = []
+    names: list[str] = []
+    rest: list[exp.Expr] = []
+    compiler = Expressions(left, parameters)
+    for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
+        bare = part.unnest()
+        if isinstance(bare, exp.EQ):
+            for one, other in ((bare.this, bare.expression), (bare.expression, bare.this)):
+                is_key = isinstance(other, exp.Column) and _belongs(other, right, left)
+                if is_key and all(_belongs(column, left, right) for column in one.find_all(exp.Column)):
+                    mine.append(compiler.compile(one))
+                    names.append(other.name)
+                    break
+            else:
+                rest.append(part)
+        else:
+            rest.append(part)
+    return mine, names, exp.and_(*rest) if rest else None
+
+
+def _belongs(column: exp.Expr, to: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]]) -> bool:
+    table = getattr(column, "table", "")
+    if table:
+        return table in to
+    return any(column.name in n for n in to.values()) and not any(column.name in n for n in other.values())

@@ -1,0 +1,37 @@
+"""What goes into the features of a request: the columns of deals and pairs, under DuckDB's names of BigQuery's types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+# The columns of raw_deals that features may read, with DuckDB's type for BigQuery's; instants are UTC.
+DEAL_COLUMNS: Mapping[str, str] = {
+    "deal_id": "VARCHAR",
+    "source": "VARCHAR",
+    "title": "VARCHAR",
+    "description": "VARCHAR",
+    "brand": "VARCHAR",
+    "model_number": "VARCHAR",
+    "category": "VARCHAR",
+    "merchant": "VARCHAR",
+    "url": "VARCHAR",
+    "price": "DECIMAL(38, 9)",
+    "list_price": "DECIMAL(38, 9)",
+    "currency": "VARCHAR",
+    "starts_at": "TIMESTAMP",
+    "ends_at": "TIMESTAMP",
+    "ingested_at": "TIMESTAMP",
+}
+# The same as Arrow types.
+DEAL_TYPES: Mapping[str, pa.DataType] = {
+    name: pa.timestamp("us") if kind == "TIMESTAMP" else pa.decimal128(38, 9) if "DECIMAL" in kind else pa.string()
+    for name, kind in DEAL_COLUMNS.items()
+}
+PAIR_COLUMNS: Mapping[str, str] = dict.fromkeys(("left_source", "left_id", "right_source", "right_id"), "VARCHAR")
+
+Deal = Mapping[str, Any]
+# (source, deal_id) of both sides.
+Pair = tuple[tuple[str, str], tuple[str, str]]
