@@ -9,7 +9,7 @@ INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-
 export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 
-.PHONY: setup run test test-slow faults check format bench lock clean
+.PHONY: setup run test test-slow test-composer faults check format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -33,6 +33,14 @@ test-slow: setup
 # Kills, errors, repeated messages, a killed cloud: hundreds of faults, and what they left behind. ARGS='--help' tells more.
 faults: setup
 	@$(BIN)/python -W ignore -m tests.faults $(ARGS)
+
+# Airflow in an environment of its own: it pins what bqloop needs in other versions. The DAGs make the stages' environment.
+AIRFLOW := .venv-airflow
+
+test-composer: setup
+	@test -x $(AIRFLOW)/bin/airflow || $(PYTHON) -m venv $(AIRFLOW)
+	@$(UV) install --quiet --python $(AIRFLOW)/bin/python 'apache-airflow==3.1.8' apache-airflow-providers-standard
+	@BQLOOP_AIRFLOW=$(abspath $(AIRFLOW)/bin/airflow) $(BIN)/pytest -m 'slow or not slow' tests/unit/infra/composer
 
 check: setup
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ import typer
 from deployment.application import Application
 from deployment.cli.session import OPTIONS, ROOT, print_json
 from deployment.packaging.archives import Archive, write_tar_gz, write_zip
-from deployment.packaging.contents import runtime_files, service_files
+from deployment.packaging.contents import composer_files, runtime_files, service_files
 from deployment.packaging.terraform import Installation, run_terraform
 from deployment.setup import prepare
 from etl.errors import ConfigurationError, StateError
@@ -26,7 +26,7 @@ def package(
     output: Output = Path("dist"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Build the functions' source archive and the prediction service's container context, the same bytes every time.
+    """Build the functions' archive, the prediction service's container context and Composer's DAGs, the same bytes always.
 
     Example: bqloop package
     """
@@ -68,6 +68,7 @@ def _build(output: Path) -> dict[str, Archive]:
     return {
         "functions": write_zip(runtime_files(ROOT), output / "functions.zip"),
         "service": write_tar_gz(service_files(ROOT), output / "service.tar.gz"),
+        "composer": write_zip(composer_files(ROOT), output / "composer.zip"),
     }
 
 

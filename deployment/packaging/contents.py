@@ -12,7 +12,11 @@ from pathlib import Path
 
 from etl.errors import ConfigurationError
 
-ENTRY_POINTS = "functions.main"
+# What Cloud Functions and Cloud Run start, and what an orchestrator's task calls.
+ENTRY_POINTS = ("functions.main", "functions.task")
+_DAGS = "infra/composer/bqloop_dags.py"
+# Airflow reads every Python file below its folder for DAGs; these hold none.
+_IGNORED_BY_AIRFLOW = b"bqloop/.*\n"
 LOCK = "requirements.lock"
 # Cloud Functions look for main.py at the top; the entry points stay where a reader of the repository expects them.
 _MAIN = "from functions.main import *\n"
@@ -41,14 +45,20 @@ def service_files(root: Path) -> dict[str, bytes]:
     return {**runtime_files(root), "Dockerfile": dockerfile}
 
 
-def imported_modules(root: Path, start: str) -> Mapping[str, Path]:
-    """Every first-party module that `start` imports, directly or through others, inside functions too; and itself.
+def composer_files(root: Path) -> dict[str, bytes]:
+    """What goes into the folder `dags/` of a Cloud Composer environment: the DAGs, and what their tasks run."""
+    stages = {f"bqloop/{name}": content for name, content in runtime_files(root).items()}
+    return {**stages, "bqloop_dags.py": (root / _DAGS).read_bytes(), ".airflowignore": _IGNORED_BY_AIRFLOW}
+
+
+def imported_modules(root: Path, *start: str) -> Mapping[str, Path]:
+    """Every first-party module that `start` imports, directly or through others, inside functions too; and those.
 
     Raises:
         ConfigurationError: A module that is imported is not there.
     """
     found: dict[str, Path] = {}
-    waiting = [start]
+    waiting = list(start)
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -65,7 +75,7 @@ def imported_modules(root: Path, start: str) -> Mapping[str, Path]:
 
 
 def _paths(root: Path) -> Iterator[Path]:
-    modules = set(imported_modules(root, ENTRY_POINTS).values())
+    modules = set(imported_modules(root, *ENTRY_POINTS).values())
     yield from modules
     for package in {path.parent for path in modules if path.name == "__init__.py"} - {root / "sql"}:
         # What a package reads from its own folder, such as the templates of a page.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deployment.packaging.archives import write_tar_gz, write_zip
-from deployment.packaging.contents import imported_modules, runtime_files, service_files
+from deployment.packaging.contents import composer_files, imported_modules, runtime_files, service_files
 from etl.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -70,6 +70,16 @@ def test_every_sql_file_and_every_cloud_environment_is_shipped() -> None:
     assert {"main.py", "requirements.txt", "sql/deal_duplicates/model.yml"} <= names
 
 
+def test_composer_gets_the_dags_beside_what_their_tasks_run_and_looks_for_dags_nowhere_else() -> None:
+    files = composer_files(ROOT)
+    assert {name.removeprefix("bqloop/") for name in files if name.startswith("bqloop/")} == set(runtime_files(ROOT))
+    assert {name for name in files if not name.startswith("bqloop/")} == {"bqloop_dags.py", ".airflowignore"}
+    ignored = [re.compile(line) for line in files[".airflowignore"].decode().splitlines()]
+    assert {name for name in files if name.endswith(".py") and not any(i.match(name) for i in ignored)} == {
+        "bqloop_dags.py"
+    }
+
+
 def test_every_locked_package_has_its_hashes() -> None:
     lock = runtime_files(ROOT)["requirements.txt"].decode()
     entries = [e for e in lock.replace("\\\n", " ").splitlines() if e and not e.lstrip().startswith("#")]
@@ -96,7 +106,8 @@ def test_imports_inside_functions_and_of_modules_by_name_are_followed(tmp_path: 
 
 
 def test_what_a_package_reads_from_its_own_folder_is_shipped_with_it(tmp_path: Path) -> None:
-    root = house(tmp_path, functions__main="import etl.pages.page\n", etl__pages__page="", etl__other__page="")
+    pages = {"etl__pages__page": "", "etl__other__page": ""}
+    root = house(tmp_path, functions__main="import etl.pages.page\n", functions__task="", **pages)
     for name in ("etl/pages/page.html", "etl/pages/README.md", "etl/other/page.html"):
         (root / name).write_text("x")
     (root / "requirements.lock").touch()
@@ -110,7 +121,7 @@ def test_a_module_that_is_imported_but_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_lock_is_named_with_its_mend(tmp_path: Path) -> None:
-    house(tmp_path, functions__main="")
+    house(tmp_path, functions__main="", functions__task="")
     with pytest.raises(ConfigurationError, match=r"requirements\.lock.*make lock"):
         runtime_files(tmp_path)
 
