@@ -8,9 +8,9 @@ from typing import Any
 from deployment.exports import Export
 from deployment.review.gather import Reviewed
 from deployment.stages.evaluate import CHAMPION, Scored
-from deployment.stages.rollout import Shadow
 from deployment.stages.run import policy_of
 from deployment.stages.score import Serving
+from deployment.stages.shadow import Shadow
 from deployment.stages.train import Candidate, candidate_alias
 from etl.errors import TemplateError
 from etl.names import Naming, run_slug

@@ -12,8 +12,9 @@ from deployment.endpoint import Endpoint
 from deployment.retention import prune_versions
 from deployment.rollout import RolloutPolicy, contradictions
 from deployment.smoke import smoke_test
-from deployment.stages.rollout import compare_with_shadow, known_version, rollout_policy
+from deployment.stages.rollout import rollout_policy
 from deployment.stages.run import Outcome, Run
+from deployment.stages.shadow import compare_with_shadow, known_version
 from deployment.stages.tables import of_run
 from deployment.stages.train import candidate_alias
 from deployment.succession import succeed

@@ -12,7 +12,7 @@ A tick that is refused for good is recorded as FAILED, and the challenger keeps 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,10 @@ from pydantic import ValidationError
 from deployment.endpoint import Endpoint
 from deployment.retention import prune_versions
 from deployment.rollout import Action, Health, RolloutPolicy, Step, next_step
-from deployment.stages.champion import champion_of_version
 from deployment.stages.message import StageMessage
-from deployment.stages.run import Champion, Run
-from deployment.stages.tables import FeatureColumns, of_run
+from deployment.stages.run import Run
+from deployment.stages.shadow import compare_with_shadow, known_version
+from deployment.stages.tables import of_run
 from deployment.succession import succeed
 from etl.errors import ConfigurationError, StateError
 from etl.ledger import Event, Ledger
@@ -54,14 +54,6 @@ class Canary:
     threshold: float | None
     bigquery_model: str
     since: dt.datetime
-
-
-@dataclass(frozen=True)
-class Shadow:
-    """What monitor/shadow.sql asks: a model, and the name and BigQuery type of each of its features."""
-
-    model: str
-    features: Sequence[tuple[str, str]]
 
 
 def rollout_policy(run: Run) -> RolloutPolicy:
@@ -203,7 +195,7 @@ def measure_health(run: Run, canary: Canary, now: dt.datetime) -> Health:
         ),
         usage=run.usage,
     )
-    shadowed = {}
+    shadowed: Mapping[str, int] = {}
     if row["challenger_pairs"]:
         shadowed = compare_with_shadow(
             run,
@@ -215,34 +207,6 @@ def measure_health(run: Run, canary: Canary, now: dt.datetime) -> Health:
     return Health.model_validate({**row, **shadowed})
 
 
-def compare_with_shadow(
-    run: Run, shadow: Champion, *, since: dt.datetime, until: dt.datetime, answering: Champion
-) -> dict[str, int]:
-    """How often another version would have answered otherwise than the answering one did in the window.
-
-    Returns:
-        `compared_pairs` and `disagreements`; no pairs where the shadow wants features that were not logged.
-    """
-    logged = {name for name, _ in _features(run, answering.slug)}
-    wanted = _features(run, shadow.slug)
-    if not {name for name, _ in wanted} <= logged:
-        return {"compared_pairs": 0, "disagreements": 0}
-    asked = Shadow(f"`{shadow.bigquery_model}`", wanted)
-    (row,) = run.warehouse.read(
-        of_run(run, shadow=asked).render(f"{run.message.model}/monitor/shadow.sql"),
-        run.parameters(
-            since=since, until=until, version=answering.version, shadow_threshold=shadow.threshold_parameter
-        ),
-        usage=run.usage,
-    )
-    return row
-
-
-def _features(run: Run, slug: str) -> Sequence[tuple[str, str]]:
-    table = run.naming.run_table(slug, "training_features")
-    return FeatureColumns(run.warehouse, table, run.policy.not_features).types
-
-
 def _begun(events: Sequence[Event]) -> Step | None:
     """The step that an earlier tick began and did not finish."""
     finished = {event.attempt for event in events if event.stage == STAGE and event.status == "SUCCEEDED"}
@@ -250,12 +214,6 @@ def _begun(events: Sequence[Event]) -> Step | None:
         if event.stage == STAGE and event.status == "STARTED" and event.attempt not in finished:
             return Step.model_validate(event.details["step"])
     return None
-
-
-def known_version(run: Run, version: str) -> Champion:
-    """A version of the run's model with what the ledger knows of it."""
-    model = run.message.model
-    return champion_of_version(version, run.registry.get(model, version).bigquery_model, run.ledger, model)
 
 
 def _advance(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from deployment.retention import prune_versions
 from deployment.rollback import roll_back
 from deployment.rollout import Action, Step, next_step
 from deployment.stages.deploy import deploy
+from deployment.stages.shadow import compare_with_shadow, known_version
 from etl.errors import StateError, UnavailableError
+from etl.templates import Templates
 from functions.stage_events import handle_rollout
 from infra.local.vertex import Fault
 
@@ -88,6 +91,23 @@ def test_a_challenger_that_contradicts_the_champion_in_its_shadow_never_gets_a_r
     assert outcome.details["shadow"]["compared"] == 60  # 20 requests of 3 pairs
     assert world.shares == {champion: 100}
     assert world.aliases == {"champion": champion, "default": champion}
+
+
+def test_versions_that_compute_features_with_other_sql_are_not_compared_by_the_features_that_were_logged(
+    world: RolloutWorld,
+) -> None:
+    world.serve(4)
+    run = world.run(2, "deploy")
+    answering, shadow = (known_version(run, version) for version in world.versions)
+    window = {"since": world.as_of(1), "until": dt.datetime.now(dt.UTC)}
+    assert compare_with_shadow(run, shadow, answering=answering, **window)["compared_pairs"] == 12
+    path = f"{MODEL}/features/pair_features.sql"
+    edited = {**answering.templates.sources, path: answering.templates.sources[path] + "-- in other units"}
+    other = replace(answering, templates=Templates(MODEL, edited))
+    assert compare_with_shadow(run, shadow, answering=other, **window)["compared_pairs"] == 0
+    elsewhere = {**answering.templates.sources, f"{MODEL}/model.yml": "owner: another"}
+    other = replace(answering, templates=Templates(MODEL, elsewhere))
+    assert compare_with_shadow(run, shadow, answering=other, **window)["compared_pairs"] == 12
 
 
 @pytest.mark.parametrize("requests", [0, 20])
