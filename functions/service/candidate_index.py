@@ -39,6 +39,8 @@ class Asked(Protocol):
 class CandidateIndex(Protocol):
     """Where candidates of new deals are found."""
 
+    def __len__(self) -> int: ...
+
     def request(self, deals: Sequence[Row]) -> Asked:
         """These deals, which stand for the known ones of their IDs, beside the known ones."""
 

@@ -22,7 +22,7 @@ from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.strings import NULL, Codes, Pool, StringFile
 from functions.service.feature_program import FeatureProgram
 from functions.service.known_deals import Key
-from functions.service.known_segment import Segment, build, key_hash
+from functions.service.known_segment import Segment, build, key_hash, side_by_side
 from functions.service.values import Deal, Pair
 
 # Deals whose candidates are looked for at once when an index is built.
@@ -62,18 +62,21 @@ class CompactIndex:
         self._writing = threading.Lock()
 
     @classmethod
-    def of(cls, features: CompiledFeatures, deals: Iterable[Deal], compared: Iterable[Pair] = ()) -> CompactIndex:
+    def of(
+        cls, features: CompiledFeatures, deals: Iterable[Deal], compared: Iterable[Pair] = (), *, processes: int = 1
+    ) -> CompactIndex:
         """An index in memory.
 
         Args:
             features: The version's SQL.
             deals: The known deals, columns as in raw_deals, each once.
             compared: Pairs of them that are compared whatever blocking says: the labelled ones.
+            processes: How many build it side by side; more than one are for a program that does nothing else.
         """
         pool = Pool()
-        base = build(features, deals, pool)
+        base = build(features, deals, pool, processes)
         index = cls(features, base, pool)
-        index._starts, index._partners = index._compared_before()
+        index._starts, index._partners = index._compared_before(processes)
         index.remember(compared)
         return index
 
@@ -231,21 +234,28 @@ class CompactIndex:
             names |= dict(zip(wanted[at].tolist(), keys, strict=True))
         return names
 
-    def _compared_before(self) -> tuple[Codes, Codes]:
+    def _compared_before(self, processes: int) -> tuple[Codes, Codes]:
         """For each known deal the partners that it chose or that chose it."""
         segment = self._parts[0].segment
         by_key = np.argsort(segment.deal_keys)
         ordered = segment.deal_keys[by_key]
-        found: list[Codes] = []
-        for first in range(0, len(segment), _AT_ONCE):
+
+        def compared(first: int) -> Codes:
             pool = self.pool.child()
             places = np.arange(first, min(first + _AT_ONCE, len(segment)))
             mine = {name: segment.rows(name, places, pool) for name in self.features.serving.candidates.indexed}
             pairs, _ = self._chosen(mine, pool)
-            left, right = (by_key[np.searchsorted(ordered, pairs.column(n).values)] for n in ("left_key", "right_key"))
-            found.append(np.stack([left, right]))
-        pairs_found = np.concatenate(found, axis=1) if found else np.zeros((2, 0), np.int64)
-        return _neighbours(pairs_found, segment)
+            sides = [by_key[np.searchsorted(ordered, pairs.column(n).values)] for n in ("left_key", "right_key")]
+            return np.stack(sides).astype(np.int32)
+
+        self._summarise()
+        found = list(side_by_side(compared, range(0, len(segment), _AT_ONCE), processes))
+        return _neighbours(np.concatenate(found, axis=1) if found else np.zeros((2, 0), np.int32), segment)
+
+    def _summarise(self) -> None:
+        """Have the summaries of the large segment made before processes are forked."""
+        for name, columns in self.features.summarised.items():
+            self._summary(0, self._parts[0].segment, name, columns)
 
 
 class AskedOfColumns:

@@ -7,11 +7,13 @@ only.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from etl.model_policy import ModelPolicy
@@ -79,6 +81,7 @@ class CompiledFeatures:
             self._lookups,
             self._parameters,
         )
+        self.fingerprint = _fingerprint([*both.values()], self._parameters, frozen)
         for name in self.of_deals:
             if DEAL_KEY not in self._features.schema[name]:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
@@ -300,6 +303,17 @@ def _lookup_maker(lookup: Lookup, table: pa.Table) -> Maker:
         return Relation(len(wanted), {name: made[name] for name in order}).take(np.flatnonzero(there))
 
     return make
+
+
+def _fingerprint(rendered: Sequence[Rendered], parameters: Mapping[str, Any], frozen: Mapping[str, pa.Table]) -> str:
+    """Tells SQL and statistics from others."""
+    digest = hashlib.sha256(repr(sorted(parameters.items())).encode())
+    for one in rendered:
+        digest.update(one.query.sql("bigquery").encode())
+    for name, table in sorted(frozen.items()):
+        sums = [pc.sum(c).as_py() for c in table.columns if pa.types.is_integer(c.type) or pa.types.is_floating(c.type)]
+        digest.update(repr((name, table.num_rows, sums)).encode())
+    return digest.hexdigest()[:16]
 
 
 def _whole(table: pa.Table) -> tuple[int, dict[str, tuple[str, list[Any]]]]:

@@ -21,7 +21,8 @@ from functions.service.compact_index import CompactIndex
 from functions.service.known_deals import Key, WarehouseDeals
 from functions.service.policy import ServingPolicy
 from functions.service.scoring import ordered
-from functions.service.values import Deal, Pair
+from functions.service.shared_index import SharedIndexes
+from functions.service.values import Pair
 from functions.service.versions import ServedVersion
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ class IndexKeeper:
         self._seen = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._refreshed = 0.0
         self._building = threading.Lock()
+        self._shared = SharedIndexes.of_environment(model)
 
     def index(self, version: ServedVersion) -> CandidateIndex:
         """The index to ask; the first call builds it, later calls have it refreshed behind their backs.
@@ -87,15 +89,22 @@ class IndexKeeper:
 
     def _build(self, version: ServedVersion) -> None:
         started = time.monotonic()
-        deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
-        index = self._made(version, deals)
+        index: CandidateIndex
+        compiled = version.program.compiled
+        if compiled is None:
+            index = MemoryIndex(version.program, version.serving, self._known_deals()[0], self._judged_pairs())
+        elif self._shared is None:
+            index = CompactIndex.of(compiled, self._known_deals()[0], self._judged_pairs())
+        else:
+            shared, self._seen = self._shared.index(compiled, version.version, self._known_deals)
+            shared.remember(self._judged_pairs())
+            index = shared
         self._index, self._version, self._refreshed = index, version.version, time.monotonic()
-        log.info("index built", version=version.version, deals=len(deals), seconds=round(time.monotonic() - started, 3))
+        log.info("index built", version=version.version, deals=len(index), seconds=round(time.monotonic() - started, 3))
 
-    def _made(self, version: ServedVersion, deals: Sequence[Deal]) -> CandidateIndex:
-        if version.program.compiled is not None:
-            return CompactIndex.of(version.program.compiled, deals, self._judged_pairs())
-        return MemoryIndex(version.program, version.serving, deals, self._judged_pairs())
+    def _known_deals(self) -> tuple[list[dict[str, Any]], dt.datetime]:
+        deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
+        return deals, self._seen
 
     def _read(self, since: dt.datetime) -> list[dict[str, Any]]:
         rows = self._warehouse.read(self._new_deals, {"since": since})

@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,15 @@ _BUFFER_BYTES = 64 * 1024 * 1024
 _MAX_BYTES, _MAX_MESSAGES = 8_000_000, 1_000
 
 
+@dataclass
+class _Waiting:
+    """A request whose rows wait to be published."""
+
+    messages: Sequence[bytes]
+    is_done: bool = False
+    error: Exception | None = None
+
+
 class InferenceLog:
     """The log of one environment's predictions.
 
@@ -53,6 +63,8 @@ class InferenceLog:
         self._client = PublisherClient()
         self._away_until = 0.0
         self._lock = threading.Lock()
+        self._publishing = threading.Lock()
+        self._waiting_requests: list[_Waiting] = []
         self._emptying: threading.Thread | None = None
         if self._waiting():
             self._empty_soon()
@@ -69,7 +81,7 @@ class InferenceLog:
         messages = [json.dumps(row, default=str, allow_nan=False).encode() for row in rows]
         if time.monotonic() >= self._away_until:
             try:
-                self._publish(messages)
+                self._publish_together(messages)
             except Exception as error:  # noqa: BLE001 -- whatever kept Pub/Sub from confirming, the rows must be kept
                 self._away_until = time.monotonic() + _PAUSE
                 log.warning("Pub/Sub does not confirm predictions; they go to the buffer", reason=str(error))
@@ -82,6 +94,25 @@ class InferenceLog:
     def buffered_bytes(self) -> int:
         """How much waits in the buffer."""
         return sum(size for _, size in self._waiting())
+
+    def _publish_together(self, messages: Sequence[bytes]) -> None:
+        """Publish, and with it what other requests have brought while the one before was on its way."""
+        mine = _Waiting(messages)
+        with self._lock:
+            self._waiting_requests.append(mine)
+        with self._publishing:
+            if not mine.is_done:
+                with self._lock:
+                    together, self._waiting_requests = self._waiting_requests, []
+                try:
+                    self._publish([message for one in together for message in one.messages])
+                except Exception as error:  # noqa: BLE001 -- each request has to hear of it
+                    for one in together:
+                        one.error = error
+                for one in together:
+                    one.is_done = True
+        if mine.error is not None:
+            raise mine.error
 
     def _publish(self, messages: Sequence[bytes]) -> None:
         for batch in _batches(messages):

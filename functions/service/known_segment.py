@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from functions.service.values import DEAL_COLUMNS, Deal
 # Deals whose tables are made at once.
 _BATCH = 2_000
 _RAW = "raw"
+Work = TypeVar("Work")
+Made = TypeVar("Made")
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 -- the service's engine holds UTC without a zone
 
 
@@ -114,36 +117,25 @@ class Segment:
         return Segment(tables={name: StoredTable.read(folder, name) for name in names}, **arrays)
 
 
-def build(features: CompiledFeatures, deals: Iterable[Deal], pool: Pool) -> Segment:
+def build(features: CompiledFeatures, deals: Iterable[Deal], pool: Pool, processes: int = 1) -> Segment:
     """Make a segment.
 
     Args:
         features: The version's SQL.
         deals: The deals, each once.
         pool: Takes their texts.
+        processes: How many make tables side by side.
     """
     policy = features.serving.candidates
-    names = sorted({*features.of_deals, *policy.indexed})
-    writers = {name: TableWriter() for name in (*names, _RAW)}
+    writers = {name: TableWriter() for name in (*_names(features), _RAW)}
     hashes: list[int] = []
     keys: list[Array] = []
-    for batch in _batches(deals):
-        arriving = features.arriving(batch, _Texts(pool))
-        clean = arriving.table(policy.indexed[0])
-        found = [
-            (source, deal_id)
-            for source, deal_id in zip(clean.column("source").to_list(), clean.column("deal_id").to_list(), strict=True)
-        ]
-        mine = clean.column(DEAL_KEY).values
-        order = np.argsort(mine)
-        for name in names:
-            relation = arriving.table(name)
-            owners = order[np.searchsorted(mine[order], relation.column(DEAL_KEY).values)]
-            writers[name].add(_kept(relation, pool), owners, len(mine))
-        by_key = {(deal["source"], deal["deal_id"]): deal for deal in batch}
-        writers[_RAW].add(_raw([by_key[key] for key in found], pool), np.arange(len(mine)), len(mine))
-        hashes += [key_hash(key) for key in found]
-        keys.append(mine)
+    for batch in side_by_side(lambda some: _batch(features, some), _batches(deals), processes):
+        codes = pool.intern(batch.texts)
+        for name, (relation, owners) in batch.tables.items():
+            writers[name].add(_in_pool(relation, codes, pool), owners, len(batch.deal_keys))
+        hashes += batch.hashes
+        keys.append(batch.deal_keys)
     tables = {name: writer.table() for name, writer in writers.items()}
     by_id = np.array(hashes, np.int64)
     order = np.argsort(by_id, kind="stable")
@@ -160,24 +152,66 @@ def build(features: CompiledFeatures, deals: Iterable[Deal], pool: Pool) -> Segm
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """An index that has texts only, as a batch sees it."""
+class _Batch:
+    """Some deals' tables, their texts by the codes of a pool of their own.
 
-    pool: Pool
+    Attributes:
+        texts: The texts, each at its code.
+        tables: By name the columns, values and NULLs (of texts the codes), and which deal each row belongs to.
+        deal_keys: What stands for each deal in joins.
+        hashes: Hashed source and ID of each.
+    """
 
-    def tables(self, keys: Sequence[Key], names: Sequence[str], pool: Pool) -> Mapping[str, Relation]:
-        """Nothing is known."""
-        raise AssertionError
+    texts: Sequence[str]
+    tables: Mapping[str, tuple[Mapping[str, tuple[bool, Array, Array | None]], Array]]
+    deal_keys: Array
+    hashes: list[int]
 
 
-def _kept(relation: Relation, pool: Pool) -> Relation:
-    """The same with its texts in the pool that outlives the batch."""
+def _names(features: CompiledFeatures) -> list[str]:
+    return sorted({*features.of_deals, *features.serving.candidates.indexed})
 
-    def column(name: str) -> Any:
-        made = relation.column(name)
-        return TextColumn(pool, codes=pool.intern(made.texts)) if isinstance(made, TextColumn) else made
 
-    return Relation(relation.count, {name: column(name) for name in relation.names})
+def _batch(features: CompiledFeatures, deals: Sequence[Deal]) -> _Batch:
+    arriving = features.arriving(deals)
+    clean = arriving.table(features.serving.candidates.indexed[0])
+    found = list(zip(clean.column("source").to_list(), clean.column("deal_id").to_list(), strict=True))
+    mine = clean.column(DEAL_KEY).values
+    order = np.argsort(mine)
+    tables = {}
+    for name in _names(features):
+        relation = arriving.table(name)
+        owners = order[np.searchsorted(mine[order], relation.column(DEAL_KEY).values)]
+        tables[name] = (_plain(relation), owners)
+    by_key = {(deal["source"], deal["deal_id"]): deal for deal in deals}
+    raw = _raw([by_key[key] for key in found], arriving.pool)
+    tables[_RAW] = (_plain(raw), np.arange(len(mine)))
+    return _Batch(arriving.pool.texts, tables, mine, [key_hash(key) for key in found])
+
+
+def _plain(relation: Relation) -> dict[str, tuple[bool, Array, Array | None]]:
+    columns: dict[str, tuple[bool, Array, Array | None]] = {}
+    for name in relation.names:
+        column = relation.column(name)
+        if isinstance(column, TextColumn):
+            columns[name] = (True, column.codes, None)
+        elif name != DEAL_KEY:
+            columns[name] = (False, column.values, column.null)
+    return columns
+
+
+def _in_pool(columns: Mapping[str, tuple[bool, Array, Array | None]], codes: Codes, pool: Pool) -> Relation:
+    """A table of a batch with its texts in the pool that outlives it; `codes` are those of the batch's texts there."""
+    made: dict[str, Column] = {}
+    count = 0
+    for name, (is_text, values, null) in columns.items():
+        count = len(values)
+        if is_text:
+            known = codes[values] if len(codes) else values
+            made[name] = TextColumn(pool, codes=np.where(values == NULL, NULL, known))
+        else:
+            made[name] = Column(values, null)
+    return Relation(count, made)
 
 
 def _raw(deals: Sequence[Deal], pool: Pool) -> Relation:
@@ -199,6 +233,28 @@ def _raw(deals: Sequence[Deal], pool: Pool) -> Relation:
 def _microseconds(moment: dt.datetime) -> int:
     bare = moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
     return (bare - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def side_by_side(make: Callable[[Work], Made], works: Iterable[Work], processes: int) -> Iterator[Made]:
+    """What `make` makes of each piece of work, in their order, by several processes of this one's making.
+
+    They are forked, so that what is in memory is theirs without a copy: for programs that build an index and do nothing else.
+    """
+    if processes == 1:
+        yield from map(make, works)
+        return
+    global _make
+    _make = make
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from pool.imap(_made, works)
+
+
+_make: Callable[[Any], Any] | None = None
+
+
+def _made(work: Any) -> Any:
+    assert _make is not None  # noqa: S101 -- set before the fork
+    return _make(work)
 
 
 def _batches(deals: Iterable[Deal]) -> Iterable[list[Deal]]:
