@@ -9,7 +9,7 @@ INDEX := $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-
 export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 
-.PHONY: setup run test test-slow test-composer faults check format bench lock clean
+.PHONY: setup run test test-slow test-composer faults check format bench bench-serve bench-peers lock clean
 
 setup: $(VENV)/.installed
 
@@ -57,6 +57,21 @@ format: setup
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)
 
+# The service beside a bare app, with an index of a million deals. ARGS='--deals 20000' is the quick way.
+bench-serve: setup
+	@$(BIN)/python -m bench serve $(ARGS)
+
+# Splink has an environment of its own: what it needs does not go together with what bqloop is locked to.
+PEERS := .venv-peers
+
+bench-peers: setup $(PEERS)/.installed
+	@$(BIN)/python -m bench peers --python $(PEERS)/bin/python $(ARGS)
+
+$(PEERS)/.installed: bench/peers.lock | setup
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(UV) install --quiet --python $(PEERS)/bin/python --require-hashes -r bench/peers.lock
+	@touch $@
+
 # The functions' lock is a part of the laptop's: the same versions run in both places.
 COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --no-header
 
@@ -64,6 +79,7 @@ lock: setup
 	@echo 'uv' | $(COMPILE) - -o requirements-uv.lock
 	@$(COMPILE) pyproject.toml --all-extras --group dev -o requirements-dev.lock
 	@$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
+	@echo 'splink>=5,<6' | $(COMPILE) - -o bench/peers.lock
 
 clean:
-	rm -rf $(VENV) .bqloop .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(PEERS) .bqloop .mypy_cache .ruff_cache .pytest_cache
