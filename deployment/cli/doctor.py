@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -13,8 +15,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from deployment.cli.google_apis import GoogleApis
 from deployment.cli.installation import Finding, examine_credentials, examine_installation, examine_names
-from deployment.cli.session import OPTIONS, application, model_of, print_json, state_folder
+from deployment.cli.project import examine_project
+from deployment.cli.session import OPTIONS, application, git_sha, model_of, print_json, state_folder
 from deployment.gate_policy import gate_policy_of
 from deployment.setup import definitions
 from deployment.sql_preview import describe_files
@@ -25,6 +29,7 @@ from etl.templates import Templates
 
 _LOCAL_PACKAGES = ("bqemulator", "scikit-learn", "xgboost-cpu", "duckdb", "sqlglot")
 _FREE_BYTES = 2_000_000_000
+_MARKS = {True: "[green]ok[/]", False: "[bold red]no[/]", None: "[yellow]?[/]"}
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
@@ -38,7 +43,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for
     else:
         table = Table("", "what", "found", "mend", title=f"Environment {OPTIONS.env}", title_justify="left")
         for finding in findings:
-            mark = "[green]ok[/]" if finding.ok else "[bold red]no[/]"
+            mark = _MARKS[finding.ok if finding.looked else None]
             table.add_row(mark, finding.what, finding.found.replace("[", "\\["), finding.mend)
         OPTIONS.console.print(table)
     if not all(f.ok for f in findings):
@@ -75,6 +80,8 @@ def examine() -> Iterator[Finding]:
             return
     if OPTIONS.env == "local":
         yield from _laptop()
+    else:
+        yield _terraform()
     yield from _services(model)
 
 
@@ -95,6 +102,18 @@ def _laptop() -> Iterator[Finding]:
     yield Finding("state folder", writable, str(folder), "" if writable else "make it writable, or set BQLOOP_STATE")
 
 
+def _terraform() -> Finding:
+    program = shutil.which("terraform")
+    if program is None:
+        return Finding("Terraform", True, "not installed", "for bqloop deploy, install 1.6 or newer", looked=False)
+    done = subprocess.run([program, "version", "-json"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 -- no word of it comes from outside
+    found = re.search(r'"terraform_version": *"((\d+)\.(\d+)[^"]*)"', done.stdout)
+    if found is None:
+        return Finding("Terraform", True, f"{program} does not tell its version", "", looked=False)
+    fits = (1, 6) <= (int(found[2]), int(found[3])) < (2, 0)
+    return Finding("Terraform", fits, found[1], "" if fits else "use 1.6 or newer, below 2")
+
+
 def _services(model: str) -> Iterator[Finding]:
     try:
         with application(functions=True) as app:
@@ -102,6 +121,8 @@ def _services(model: str) -> Iterator[Finding]:
             yield credentials
             if not credentials.ok:
                 return
+            if OPTIONS.env != "local":
+                yield from examine_project(app.settings, GoogleApis(app.settings.project), git_sha=git_sha())
             tables = len(definitions(app, model))
             yield Finding(
                 "BigQuery",

@@ -35,12 +35,14 @@ class Finding:
         ok: Whether it is as it should be.
         found: What there is.
         mend: What to do where it is not; "" where it is.
+        looked: Whether it could be looked at; else `ok` says nothing.
     """
 
     what: str
     ok: bool
     found: str
     mend: str = ""
+    looked: bool = True
 
 
 def examine_names(settings: Settings) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def application(*, functions: bool = False) -> Iterator[Application]:
     Args:
         functions: The command needs the stages to run; a cloud started for it runs them, too.
     """
-    os.environ.setdefault("BQLOOP_GIT_SHA", _git_sha())
+    os.environ.setdefault("BQLOOP_GIT_SHA", git_sha())
     if OPTIONS.env != "local":
         yield Application(load_settings(OPTIONS.env))
         return
@@ -98,7 +98,7 @@ def local_cloud(state: Path, *, functions: bool, scheduler: bool = False) -> Ite
             cloud.stop()
 
 
-def _git_sha() -> str:
+def git_sha() -> str:
     """The commit of the running code, "" outside a git checkout."""
     try:
         done = subprocess.run(  # noqa: S603 -- no word of it comes from outside
