@@ -17,6 +17,7 @@ from deployment.cli import (
     evaluation,
     export,
     imports,
+    labels,
     loop,
     promotion,
     runs,
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(loop.up)
 app.add_typer(imports.app, name="import")
+app.command()(labels.labels)
 app.command()(loop.retrain)
 app.command()(loop.status)
 app.command()(loop.history)
