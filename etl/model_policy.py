@@ -6,6 +6,7 @@ validated by that part, so that this module knows nothing of how decisions are m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,6 +142,16 @@ def parse_policy(model: str, text: str, *, source: str) -> ModelPolicy:
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigurationError(f"{source} is wrong:\n" + "\n".join(lines)) from error
+
+
+def policy_of_sources(model: str, sources: Mapping[str, str]) -> ModelPolicy:
+    """The policy among a model's sources, as `etl.templates.Templates` holds them.
+
+    Raises:
+        ConfigurationError: It is missing or wrong.
+    """
+    path = f"{model}/model.yml"
+    return parse_policy(model, sources.get(path, ""), source=f"sql/{path}")
 
 
 def load_policy(model: str, root: Path = sql.ROOT) -> ModelPolicy:

@@ -22,7 +22,7 @@ import yaml
 import sql
 from etl.errors import TemplateError
 
-# What models of a kind share, `any` of them for all kinds; `task` in model.yml names the kind.
+# What models of a kind share: `any` for all, one folder by what `task` in model.yml says, `rows` for models of single rows.
 KINDS = "kinds"
 DEFAULT_TASK = "classification"
 
@@ -93,14 +93,16 @@ def folders_of(model: str, policy_text: str) -> tuple[str, ...]:
 
     Args:
         model: Name of the model's folder.
-        policy_text: Its model.yml, whose `task` says which kind it is; one that cannot be read leaves its kind out.
+        policy_text: Its model.yml. `task` says which kind it is, and `rows` that it is about single rows; what cannot be
+            read is taken for a classification, and refused where the policy is validated.
     """
     try:
         policy = yaml.safe_load(policy_text)
-    except yaml.YAMLError:  # told with its line where the policy is validated
+    except yaml.YAMLError:
         policy = None
-    task = policy.get("task", DEFAULT_TASK) if isinstance(policy, dict) else DEFAULT_TASK
-    return (model, f"{KINDS}/{task}", f"{KINDS}/any", "macros", "ledger")
+    said = policy if isinstance(policy, dict) else {}
+    kinds = (["rows"] if said.get("rows") else []) + [said.get("task", DEFAULT_TASK), "any"]
+    return (model, *(f"{KINDS}/{kind}" for kind in kinds), "macros", "ledger")
 
 
 def read_sources(model: str, root: Path = sql.ROOT) -> dict[str, str]:
@@ -125,9 +127,9 @@ class Templates:
     def __init__(self, model: str, sources: Mapping[str, str]) -> None:
         self.model = model
         self.sources = dict(sources)
-        # The model's kind before what all models share; a snapshot of a run holds one kind, too.
+        # Those of the model before what all models share; a snapshot of a run holds the same ones.
         kinds = {"/".join(path.split("/")[:2]) for path in self.sources if path.startswith(f"{KINDS}/")}
-        self._kinds = sorted(kinds, key=lambda kind: kind == f"{KINDS}/any")
+        self._kinds = sorted(kinds, key=lambda kind: (kind == f"{KINDS}/any", kind))
         self._environment = jinja2.Environment(  # noqa: S701 -- the output is SQL, not HTML
             loader=jinja2.FunctionLoader(self._load),
             undefined=jinja2.StrictUndefined,

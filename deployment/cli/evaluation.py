@@ -16,7 +16,17 @@ from deployment.stages.message import StageMessage
 from deployment.stages.tables import with_frozen
 from etl.errors import StateError
 
-METRICS = ("precision", "recall", "f1_score", "average_precision", "roc_auc", "log_loss")
+# What is told, by kind of label.
+METRICS = {
+    "classification": (
+        *("positives", "threshold"),
+        *("precision", "recall", "f1_score", "average_precision", "roc_auc", "log_loss"),
+    ),
+    "regression": (
+        *("mean_absolute_error", "median_absolute_error", "mean_squared_error", "root_mean_squared_error"),
+        *("r2_score", "explained_variance"),
+    ),
+}
 
 
 def evaluate(
@@ -45,7 +55,7 @@ def measure_version(app: Application, model: str, alias: str, split: str) -> dic
     """Measure one version.
 
     Returns:
-        model, version, split, rows, positives, threshold, and the `METRICS`; a metric that is undefined is None.
+        model, version, split, rows, and the `METRICS` of the model's kind; a metric that is undefined is None.
 
     Raises:
         StateError: There is no such version, or no labelled row in that split.
@@ -66,16 +76,12 @@ def measure_version(app: Application, model: str, alias: str, split: str) -> dic
         run.drop_tables()
     rows = [row for row in results["metrics"] if row["split"] == split]
     if not rows:
-        raise StateError(
-            f"{model} has no labelled rows in the {split} split; import some with: bqloop import labels FILE --split {split}"
-        )
+        raise StateError(f"{model} has no labelled rows in the {split} split; import some with: bqloop import")
     row = rows[0]
     return {
         "model": model,
         "version": version.version_id,
         "split": split,
         "rows": row["row_count"],
-        "positives": row["positives"],
-        "threshold": row["threshold"],
-        **{name: row[name] for name in METRICS},
+        **{name: row[name] for name in METRICS[subject.policy.task]},
     }

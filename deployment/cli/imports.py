@@ -1,4 +1,4 @@
-"""Commands `import deals` and `import labels`."""
+"""Commands `import deals`, `import labels` and `import rows`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from deployment.cli.session import OPTIONS, application, model_of, print_json
 from etl.errors import InputError
-from etl.ingest import ImportReport, import_deals, import_labels
+from etl.ingest import ImportReport, import_deals, import_labels, import_rows
 
-app = typer.Typer(help="Import deals and labelled pairs from files.", no_args_is_help=True)
+app = typer.Typer(help="Import deals, labelled pairs, and rows of other models from files.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="CSV with a header, NDJSON or Parquet; CSV and NDJSON may be gzipped.")]
 Map = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where the names differ; repeat as needed.")]
@@ -78,6 +78,28 @@ def labels(
             left_source=left_source or None,
             right_source=right_source or None,
             split=split or None,
+            mapping=parse_mapping(mapping),
+            file_format=file_format or None,
+            again=again,
+            progress=advance,
+        )
+    _tell(report, as_json=as_json)
+
+
+@app.command()
+def rows(
+    file: File, mapping: Map = None, file_format: Format = "", again: Again = False, as_json: AsJson = False
+) -> None:
+    """Import rows of a model that `bqloop new model` made. A row that cannot be taken goes to `rejected_rows`.
+
+    Example: bqloop --model fares import rows fares.csv
+    """
+    with application() as app_, _progress(file) as advance:
+        model = model_of(app_.settings)
+        report = import_rows(
+            app_.warehouse(model),
+            app_.templates(model),
+            file,
             mapping=parse_mapping(mapping),
             file_format=file_format or None,
             again=again,

@@ -19,6 +19,7 @@ from deployment.cli import (
     imports,
     labels,
     loop,
+    new,
     promotion,
     runs,
     sql_cases,
@@ -56,6 +57,7 @@ app.command()(doctor.doctor)
 app.command()(delivery.package)
 app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")
+app.add_typer(new.app, name="new")
 sql_files.app.command("test")(sql_cases.run_cases)
 sql_files.app.command()(sql_preview.preview)
 app.add_typer(sql_files.app, name="sql")

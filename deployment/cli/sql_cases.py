@@ -78,12 +78,13 @@ def run_cases(
     Example: bqloop sql test deal_duplicates/checks/ends_before_start.sql
     """
     named = [template_path(file) for file in files or ()]
-    cases = list(find_cases(CASES, named))
+    templates = Templates.from_tree(model_of(load_settings("local")))
+    cases = [case for case in find_cases(CASES, named) if case.path in templates.sources]
     if not cases:
         wanted = f"{named[0].removesuffix('.sql')}/<case>.yml" if named else "<path of the file>/<case>.yml"
         raise InputError(f"there is no case. You can write one in tests/sql/{wanted}; sql/README.md says how")
     told: list[dict[str, object]] = []
-    with local_bench(Templates.from_tree(model_of(load_settings("local")))) as bench:
+    with local_bench(templates) as bench:
         for case in cases:
             try:
                 result = bench.run(case)

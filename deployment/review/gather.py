@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deployment.application import Application
+from deployment.gate_policy import gate_policy_of
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Run
 from deployment.stages.tables import of_run
@@ -47,9 +48,10 @@ class Review:
         comparison: One row per candidate and metric.
         slices: One row per model, slice and value.
         bins: One row per model, split and bin.
-        curves: Points of the validation curves, one row per model and point.
+        curves: Points of the validation curves, one row per model and point; none for a regression, and no bins.
         importance: The strongest features by model.
         cost: One row per stage.
+        slice_metric: The metric that slices are looked at in.
         sql_changes: Unified diff of the SQL since the champion's run; "" where nothing changed.
     """
 
@@ -68,6 +70,7 @@ class Review:
     curves: Sequence[Row] = ()
     importance: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     cost: Sequence[Row] = ()
+    slice_metric: str = "f1_score"
     sql_changes: str = ""
 
     def metric(self, name: str, metric: str, split: str = "validation") -> float | None:
@@ -127,6 +130,7 @@ def gather_review(app: Application, model: str, run_id: str = "") -> Review:
         bins=_table(run, "bins"),
         curves=_query(run, "curve_points"),
         importance={name: _importance(run, bigquery_model) for name, bigquery_model in models.items()},
+        slice_metric=_slice_metric(run),
         cost=[row for row in ledger.read("cost") if row["run_id"] == run_id],
         sql_changes=_sql_changes(app, model, evaluated, champion),
     )
@@ -152,11 +156,18 @@ def _table(run: Run, name: str) -> list[dict[str, Any]]:
 
 
 def _query(run: Run, name: str, **context: Any) -> list[dict[str, Any]]:
+    if name not in run.templates.stems(f"{run.message.model}/review"):
+        return []  # a regression has no curves
     statement = of_run(run, **context).render(f"{run.message.model}/review/{name}.sql")
     try:
         return run.warehouse.read(statement, run.parameters())
     except StatementError:
         return []
+
+
+def _slice_metric(run: Run) -> str:
+    gate = gate_policy_of(run.policy)
+    return gate.slices.metric if gate.slices else gate.primary
 
 
 def _importance(run: Run, bigquery_model: str) -> list[dict[str, Any]]:

@@ -18,7 +18,8 @@ from deployment.review.plots import histogram, interval_chart, line_chart
 
 _HERE = Path(__file__).parent
 _BINS = 20
-# A slice whose F1 differs by less than this is not coloured; the gate's own tolerance stands among the reasons.
+# A slice whose metric differs by less than this is not coloured (of an error: by less than this share of it); the gate's own
+# tolerance stands among the reasons.
 _NOTABLE = 0.02
 
 
@@ -36,6 +37,7 @@ def review_page(review: Review) -> str:
         differences=_differences(review),
         plots=_plots(review),
         slices=slice_rows(review),
+        counted=any(row.get("positives") is not None for row in review.slices),
         number=number,
     )
 
@@ -52,11 +54,12 @@ def number(value: Any) -> str:
 def shown_metrics(review: Review) -> list[str]:
     """The metrics that any model of the review has, those where more is better first."""
     there = {key for row in review.metrics for key, value in row.items() if value is not None}
-    return ["row_count", "positives", "threshold", *sorted(HIGHER_IS_BETTER & there), *sorted(LOWER_IS_BETTER & there)]
+    counts = [name for name in ("row_count", "positives", "threshold") if name in there]
+    return [*counts, *sorted(HIGHER_IS_BETTER & there), *sorted(LOWER_IS_BETTER & there)]
 
 
 def slice_rows(review: Review, most: int = 40) -> list[dict[str, Any]]:
-    """One row per slice and value: F1 by model, and whether a candidate's is notably better or worse.
+    """One row per slice and value: its metric by model, and whether a candidate's is notably better or worse.
 
     Of a slice with more values than `most` those with the most rows.
     """
@@ -64,21 +67,24 @@ def slice_rows(review: Review, most: int = 40) -> list[dict[str, Any]]:
     for found in review.slices:
         row = rows.setdefault(
             (found["slice"], found["value"]),
-            {key: found[key] for key in ("slice", "value", "row_count", "positives")} | {"f1_score": {}},
+            {key: found.get(key) for key in ("slice", "value", "row_count", "positives")} | {"metric": {}},
         )
-        value = found.get("f1_score")
-        row["f1_score"][found["name"]] = None if value is None else float(value)
+        value = found.get(review.slice_metric)
+        row["metric"][found["name"]] = None if value is None else float(value)
     for row in rows.values():
-        usual = row["f1_score"].get(CHAMPION)
-        row["marks"] = {name: _mark(row["f1_score"].get(name), usual) for name in review.names}
+        usual = row["metric"].get(CHAMPION)
+        row["marks"] = {name: _mark(review.slice_metric, row["metric"].get(name), usual) for name in review.names}
     ordered = sorted(rows.values(), key=lambda row: (row["slice"], -row["row_count"], str(row["value"])))
     return [row for _, same in groupby(ordered, key=lambda row: row["slice"]) for row in islice(same, most)]
 
 
-def _mark(value: float | None, usual: float | None) -> str:
-    if value is None or usual is None or abs(value - usual) < _NOTABLE:
+def _mark(metric: str, value: float | None, usual: float | None) -> str:
+    if value is None or usual is None:
         return ""
-    return "better" if value > usual else "worse"
+    least = _NOTABLE * (abs(usual) if metric in LOWER_IS_BETTER else 1)
+    if abs(value - usual) < least:
+        return ""
+    return "better" if improvement(metric, value - usual) > 0 else "worse"
 
 
 def _differences(review: Review) -> list[tuple[str, Markup]]:
@@ -102,6 +108,8 @@ def _improved(row: Any) -> tuple[float, float, float]:
 
 
 def _plots(review: Review) -> list[tuple[str, Markup]]:
+    if not review.curves:
+        return []
     points = {name: [row for row in review.curves if row["name"] == name] for name in review.names}
     thresholds = {name: review.metric(name, "threshold") for name in review.names}
     chosen = {name: _at_threshold(points[name], thresholds[name]) for name in review.names}

@@ -73,11 +73,15 @@ def _differences(review: Review) -> Table:
 
 
 def _slices(review: Review) -> Table:
-    table = Table("slice", "value", "rows", "positives", *review.names, title="F1 by slice", title_justify="left")
+    title = f"{review.slice_metric} by slice"
+    counted = any(row.get("positives") is not None for row in review.slices)
+    table = Table("slice", "value", "rows", *(["positives"] if counted else []), *review.names)
+    table.title, table.title_justify = title, "left"
     for row in slice_rows(review, _VALUES):
-        figures = [Text(number(row["f1_score"].get(name)), style=_MARKS[row["marks"][name]]) for name in review.names]
+        figures = [Text(number(row["metric"].get(name)), style=_MARKS[row["marks"][name]]) for name in review.names]
         value = "NULL" if row["value"] is None else row["value"]
-        table.add_row(row["slice"], Text(value), str(row["row_count"]), str(row["positives"]), *figures)
+        positives = [str(row["positives"])] if counted else []
+        table.add_row(row["slice"], Text(value), str(row["row_count"]), *positives, *figures)
     if CHAMPION in review.names:
-        table.caption = "green and red: better and worse than the champion by 0.02 or more"
+        table.caption = "green and red: notably better and worse than the champion"
     return table

@@ -15,7 +15,7 @@ from typing import Any
 from deployment.registry import Registry
 from deployment.stages.message import StageMessage
 from etl.ledger import Event, Ledger
-from etl.model_policy import ModelPolicy, parse_policy
+from etl.model_policy import ModelPolicy, policy_of_sources
 from etl.names import Naming, run_slug
 from etl.query_parameters import Null
 from etl.settings import Settings
@@ -164,5 +164,4 @@ def policy_of(templates: Templates) -> ModelPolicy:
     Raises:
         ConfigurationError: It is missing or wrong.
     """
-    path = f"{templates.model}/model.yml"
-    return parse_policy(templates.model, templates.sources.get(path, ""), source=f"sql/{path}")
+    return policy_of_sources(templates.model, templates.sources)

@@ -114,7 +114,8 @@ def context_of(
         "model": f"`{naming.candidate_model('2026_01_01', 'shadow')}`",
         "features": typed,
     }
-    target = "labels" if "labels" in path.rsplit("/", 1)[-1] else "raw_deals"
+    target = policy.rows or ("labels" if "labels" in path.rsplit("/", 1)[-1] else "raw_deals")
+    context["keys"] = policy.keys
     own = {"attributes", "content_hash", "import_id", "ingested_at", "labelled_at", "origin"}
     context["staging"] = f"`{staging_name(settings, model)}`"
     context["target"] = f"`{naming.table(target)}`"
@@ -128,7 +129,7 @@ def given_tables(
     """The tables that no template builds: what an import and a request bring along."""
     naming = Naming.of(settings, policy.model)
     staged = {"line": "INT64", "reason": "STRING", "content": "STRING"}
-    for name in ("raw_deals", "labels"):
+    for name in (policy.rows,) if policy.rows else ("raw_deals", "labels"):
         staged |= dict(tables.get(naming.table(name), {}))
     staged |= {"attributes": "STRING", "content_hash": "INT64"}
     return {

@@ -1,4 +1,4 @@
-"""Import of deals and labels from a file: what `bqloop import` calls.
+"""Import of deals, labels and rows from a file: what `bqloop import` calls.
 
 Nothing is loaded before the whole mapping is settled; a row that cannot be taken goes to `rejected_rows` and the rest
 is loaded. The same file imported the same way twice changes nothing.
@@ -16,11 +16,12 @@ from typing import TypedDict, Unpack
 
 from etl.errors import InputError
 from etl.ingest.formats import open_rows
-from etl.ingest.kinds import DEALS, LABELS, SPLITS, Kind, split_name
+from etl.ingest.kinds import DEALS, LABELS, SPLITS, Kind, rows_of, split_name
 from etl.ingest.landing import Landing, table_schema
 from etl.ingest.mapping import fields_of, map_fields
 from etl.ingest.report import ImportReport
 from etl.ingest.staging import stage_rows, staging_schema
+from etl.model_policy import policy_of_sources
 from etl.templates import Templates
 from etl.warehouse import Warehouse
 
@@ -104,6 +105,30 @@ def import_labels(
     if "split" in constants and constants["split"] not in SPLITS:
         raise InputError(f"--split {split}: there is no such split; the splits are: {', '.join(SPLITS)}")
     return _import(warehouse, templates, LABELS, Path(path), constants, options)
+
+
+def import_rows(
+    warehouse: Warehouse, templates: Templates, path: Path | str, **options: Unpack[ImportOptions]
+) -> ImportReport:
+    """Import a file of raw rows of a model of single rows; its table says which fields there are.
+
+    Args:
+        warehouse: Where to; its tables must be there.
+        templates: The model's templates.
+        path: As for `import_deals`.
+        **options: See `ImportOptions`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: The model has no such table, or the file or the mapping is wrong; nothing was loaded.
+        UnavailableError: BigQuery cannot be reached; the same call again ends what was begun.
+    """
+    policy = policy_of_sources(templates.model, templates.sources)
+    if policy.rows is None:
+        raise InputError(f"{templates.model} is no model of single rows: its model.yml names no table under `rows`")
+    return _import(warehouse, templates, rows_of(policy.rows), Path(path), {}, options)
 
 
 def _import(

@@ -1,4 +1,4 @@
-"""What is particular to deals and to labels: which fields the import fills itself, and what makes a row malformed.
+"""What is particular to deals, to labels and to a model's raw rows: which fields the import fills itself, and what makes a row malformed.
 
 A rule here is about one row by itself and about form. Whether values are plausible is asked in SQL (`checks/`), where
 an analyst can see and change it.
@@ -27,7 +27,7 @@ class Kind:
     """What a file may hold.
 
     Attributes:
-        name: `deals` or `labels`; names the statement that lands it, too.
+        name: `deals`, `labels` or `rows`; names the statement that lands it, too.
         table: The table that takes it.
         own: Columns of the table that the import fills, not the file.
         optional: Required columns that a file may leave out, because the import can fill them.
@@ -118,6 +118,12 @@ def _require(fields: Sequence[Field], text: Columns, reasons: Reasons) -> None:
                 refuse(reasons, row, f"{field.name}: missing")
 
 
+def _parse_rows(fields: Sequence[Field], text: Columns, reasons: Reasons) -> dict[str, pa.Array]:
+    columns = {field.name: typed(field.name, field.type, text[field.name], reasons) for field in fields}
+    _require(fields, text, reasons)
+    return columns
+
+
 def split_name(name: str) -> str:
     """A split by its usual other names: `val`, `valid` and `dev` are `validation`; unknown ones stay as they are."""
     lowered = name.strip().lower()
@@ -142,3 +148,20 @@ LABELS = Kind(
     parse=_parse_labels,
     flags={"left_source": "--left-source", "right_source": "--right-source", "split": "--split"},
 )
+
+
+def rows_of(table: str) -> Kind:
+    """The raw rows of a model of single rows: fields are whatever its table has.
+
+    Args:
+        table: The table, `rows` in model.yml.
+    """
+    return Kind(
+        name="rows",
+        table=table,
+        own=frozenset({"ingested_at", "import_id", "content_hash"}),
+        optional=frozenset(),
+        attributes=None,
+        parse=_parse_rows,
+        flags={},
+    )

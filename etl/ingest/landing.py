@@ -23,6 +23,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 
 from etl.errors import InputError, StatementError, UnavailableError
 from etl.ingest.kinds import Kind
+from etl.model_policy import policy_of_sources
 from etl.names import Naming, quoted
 from etl.templates import Templates
 from etl.warehouse import JobKey, Warehouse
@@ -51,9 +52,7 @@ class Landing:
 
     def landed_at(self) -> dt.datetime | None:
         """When this very import landed; None if it has not."""
-        rows = self._warehouse.read(
-            self._render("landed", target=quoted(self._naming.table(self._kind.table))), {"import_id": self._import_id}
-        )
+        rows = self._warehouse.read(self._render("landed"), {"import_id": self._import_id})
         return rows[0]["landed_at"] if rows else None
 
     def load(self, rows: Path, schema: Sequence[bigquery.SchemaField]) -> None:
@@ -116,8 +115,12 @@ class Landing:
 
     def _render(self, statement: str, **names: Any) -> Any:
         model = self._templates.model
-        table = self._naming.tables(self._templates.stems(f"{model}/tables"))
-        return self._templates.render(f"{model}/import/{statement}.sql", {"table": table, **names})
+        context = {
+            "table": self._naming.tables(self._templates.stems(f"{model}/tables")),
+            "target": quoted(self._naming.table(self._kind.table)),
+            "keys": policy_of_sources(model, self._templates.sources).keys,
+        }
+        return self._templates.render(f"{model}/import/{statement}.sql", {**context, **names})
 
 
 def table_schema(warehouse: Warehouse, templates: Templates, name: str) -> Sequence[bigquery.SchemaField]:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployment.endpoint import Answer, probability_of
+from deployment.endpoint import Answer, number_of, probability_of
 from etl.errors import StateError, UnavailableError
+from etl.model_policy import ModelPolicy
 from functions.service.versions import ServedVersion, Traffic, Versions
 
 # Draws until a version answers its own rows; with shares of a half one of a million requests needs more.
@@ -36,7 +37,7 @@ class Prediction:
         version: Who answered.
         deployed_model: The endpoint's name for it.
         rows: The feature table's rows as this version computed them, keys included.
-        probabilities: One a row.
+        probabilities: One a row; of a regression the number that it says.
         endpoint_ms: How long the endpoint took in all, milliseconds.
     """
 
@@ -100,9 +101,8 @@ class Asker:
                 if version.version == answer.version_id:
                     mine = answer.predictions[at : at + count]
                     deployed = traffic.deployed.get(version.version, version.version)
-                    label, positive = version.champion.policy.label, version.champion.policy.positive
-                    chances = [probability_of(p, label, positive) for p in mine]
-                    return Prediction(version, deployed, rows[version.version], chances, spent * 1e3)
+                    said = [_said(p, version.champion.policy) for p in mine]
+                    return Prediction(version, deployed, rows[version.version], said, spent * 1e3)
                 at += count
             if answer.version_id not in traffic.versions:
                 traffic = self._versions.traffic(look=True)
@@ -124,9 +124,14 @@ class Asker:
                 refused = error  # perhaps another version drew it, which has other features
                 continue
             if answer.version_id == version.version:
-                policy = version.champion.policy
-                return [probability_of(p, policy.label, policy.positive) for p in answer.predictions]
+                return [_said(p, version.champion.policy) for p in answer.predictions]
         raise refused or UnavailableError(f"version {version.version} no longer answers")
+
+
+def _said(prediction: Mapping[str, Any], policy: ModelPolicy) -> float:
+    if policy.task == "regression":
+        return number_of(prediction, policy.label)
+    return probability_of(prediction, policy.label, policy.positive)
 
 
 def _asked_together(traffic: Traffic) -> list[ServedVersion]:

@@ -19,10 +19,13 @@ from functions.service.payloads import (
     ScoreAnswer,
     ScoreRequest,
 )
+from functions.service.row_payloads import PredictAnswer, PredictRequest
 
+_PREDICT = "/models/{model}/predict"
 _POSTS: tuple[tuple[str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/score", "Score pairs of deals, given whole or by source and deal_id", ScoreRequest, ScoreAnswer),
     ("/duplicates", "Find the duplicates of new deals among the known ones", DuplicatesRequest, DuplicatesAnswer),
+    (_PREDICT, "Ask a model of single rows", PredictRequest, PredictAnswer),
     ("/feedback", "Say whether a pair is a duplicate; the verdict is kept", FeedbackRequest, FeedbackAnswer),
 )
 _GETS = (
@@ -54,9 +57,11 @@ def document() -> dict[str, Any]:
     for path, summary, request, answer in _POSTS:
         body = {"application/json": {"schema": references[request, "validation"]}}
         success = {"application/json": {"schema": references[answer, "serialization"]}}
+        named = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
         paths[path] = {
             "post": {
                 "summary": summary,
+                "parameters": [named] if path == _PREDICT else [],
                 "requestBody": {"required": True, "content": body},
                 "responses": {"200": {"description": "The answer", "content": success}, **refusals},
             }

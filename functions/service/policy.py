@@ -68,6 +68,7 @@ class ServingPolicy(_Section):
         index_days: Deals seen in that many days are kept in the index.
         max_deals: Deals in one request.
         max_pairs: Pairs in one request.
+        max_rows: Rows in one request, of a model of single rows.
         refresh_seconds: How often the service looks whether another version serves, and for new deals.
         feedback: What becomes of verdicts.
         monitor: What the stage `monitor` watches; validated by `deployment.stages.monitor`.
@@ -81,6 +82,7 @@ class ServingPolicy(_Section):
     index_days: int = Field(default=90, ge=1)
     max_deals: int = Field(default=100, ge=1)
     max_pairs: int = Field(default=1000, ge=1)
+    max_rows: int = Field(default=1000, ge=1)
     refresh_seconds: float = Field(default=30, gt=0)
     feedback: Feedback = Feedback()
     monitor: dict[str, Any] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import uuid
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -14,10 +15,13 @@ import structlog
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
+from deployment.stages.run import policy_of
 from etl.errors import RetryableError, StateError
 from functions.service import openapi
 from functions.service.payloads import DuplicatesRequest, FeedbackRequest, ScoreRequest
 from functions.service.problems import Problem, of_validation
+from functions.service.row_payloads import PredictRequest
+from functions.service.row_service import RowService
 from functions.service.service import Service
 from functions.stage_events import application
 
@@ -25,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 # A hundred deals with long descriptions are well below it.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_PREDICT = re.compile(r"/models/(?P<model>[a-z][a-z0-9_]*)/predict")
 _loading = threading.Lock()
 
 
@@ -60,11 +65,34 @@ def service() -> Service:
         return _service()
 
 
+@cache
+def _row_service(model: str) -> RowService:
+    return RowService(application(), model)
+
+
+def row_service(model: str) -> RowService:
+    """The service of a model of single rows, made once an instance.
+
+    Raises:
+        Problem: The environment has no such model.
+    """
+    app = application()
+    known = [name for name in app.settings.models if policy_of(app.templates(name)).rows]
+    if model not in known:
+        there = f"there are {', '.join(known)}" if known else "there is none"
+        raise Problem(HTTPStatus.NOT_FOUND, f"no model {model!r} of single rows is served here; {there}")
+    with _loading:
+        return _row_service(model)
+
+
 def _handler(request: Request) -> Callable[[Request, str], Response]:
     path = request.path.rstrip("/") or "/"
     methods = _ROUTES.get(path)
+    asked = _PREDICT.fullmatch(path)
+    if asked:
+        methods = {"POST": partial(_predict, asked["model"])}
     if methods is None:
-        known = ", ".join(sorted(_ROUTES))
+        known = ", ".join([*sorted(_ROUTES), "/models/<model>/predict"])
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no {path} here; there are {known}")
     if request.method not in methods:
         raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {', '.join(methods)}, not {request.method}")
@@ -96,6 +124,11 @@ def _duplicates(request: Request, request_id: str) -> Response:
 
 def _feedback(request: Request, request_id: str) -> Response:
     return _json(service().feedback(FeedbackRequest.model_validate_json(_body(request)), request_id))
+
+
+def _predict(model: str, request: Request, request_id: str) -> Response:
+    asked = PredictRequest.model_validate_json(_body(request))
+    return _json(row_service(model).predict(asked, request_id))
 
 
 def _openapi(_request: Request, _request_id: str) -> Response:

@@ -24,6 +24,7 @@ from etl.names import Naming, run_of
 from etl.warehouse import Warehouse
 from functions.service.feature_program import FeatureProgram
 from functions.service.policy import ServingPolicy, kept_serving_policy, serving_policy
+from functions.service.row_program import RowProgram
 
 # Seconds that one page of a frozen table may take.
 _PATIENCE = 60.0
@@ -37,7 +38,7 @@ class ServedVersion:
 
     Attributes:
         champion: Its threshold, run and SQL; champion or on the way to be.
-        program: Its features.
+        computes: Its features.
         feature_names: The columns that it was trained on, in their order.
         run_id: The run that trained it.
         means: Mean in training by numeric feature.
@@ -45,7 +46,7 @@ class ServedVersion:
     """
 
     champion: Champion
-    program: FeatureProgram
+    computes: FeatureProgram | RowProgram
     feature_names: tuple[str, ...]
     run_id: str
     means: Mapping[str, float]
@@ -64,8 +65,30 @@ class ServedVersion:
             StateError: It predicts a number, for which there is no yes.
         """
         if self.champion.threshold is None:
-            raise StateError(f"version {self.version} predicts a number; the service answers for classifications only")
+            raise StateError(f"version {self.version} predicts a number, and has no threshold")
         return self.champion.threshold
+
+    @property
+    def program(self) -> FeatureProgram:
+        """The features of pairs.
+
+        Raises:
+            StateError: The model is one of single rows.
+        """
+        if not isinstance(self.computes, FeatureProgram):
+            raise StateError(f"version {self.version} is of a model of single rows: ask POST /models/<model>/predict")
+        return self.computes
+
+    @property
+    def row_program(self) -> RowProgram:
+        """The features of single rows.
+
+        Raises:
+            StateError: The model is one of pairs.
+        """
+        if not isinstance(self.computes, RowProgram):
+            raise StateError(f"version {self.version} is of a model of pairs: ask POST /score or /duplicates")
+        return self.computes
 
 
 @dataclass(frozen=True)
@@ -160,10 +183,10 @@ class Versions:
             f"{self._model}/serve/feature_means.sql", {"champion": Serving(f"`{champion.bigquery_model}`", version)}
         )
         serving = kept_serving_policy(policy)
-        program = FeatureProgram(champion.templates, policy, serving, frozen)
+        computing = RowProgram if policy.rows else FeatureProgram
         loaded = ServedVersion(
             champion=champion,
-            program=program,
+            computes=computing(champion.templates, policy, serving, frozen),
             feature_names=tuple(c for c in columns if c not in policy.not_features),
             run_id=run_of(self._model, champion.slug),
             means={row["feature"]: row["mean"] for row in warehouse.read(statement)},

@@ -33,10 +33,10 @@ parts AS (
 
 {# Whether a row of `outcomes` or `predictions` is the validation row of that part. #}
 {% macro in_part(policy, rows) -%}
-{{ rows }}.split = 'validation'
+  {{ rows }}.split = 'validation'
 {% for key in policy.keys %}
       AND {{ rows }}.{{ key }} = parts.{{ key }}
-{% endfor %}
+  {% endfor %}
 {%- endmacro %}
 
 {# One hash of the rows and labels that were judged. #}

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, offset_columns, text
+from . import aggregates, arrays, casts, column_names, dates, ddl, dml, json_values, numbers, offset_columns, text
 
 Rule = Callable[[Any], exp.Expr | None]
 
@@ -23,6 +23,7 @@ RULES: dict[type[Any], Rule] = {
     **arrays.RULES,
     **aggregates.RULES,
     **json_values.RULES,
+    **numbers.RULES,
 }
 
 

@@ -36,7 +36,7 @@ measured AS (
   FROM {{ run_table.metrics }} AS models
   CROSS JOIN
     UNNEST([
-    {% for metric in metrics.compared[policy.task] %}
+      {% for metric in metrics.compared[policy.task] %}
         STRUCT('{{ metric }}' AS metric, models.{{ metric }} AS value){{ ',' if not loop.last }}
       {% endfor %}
     ]) AS measured

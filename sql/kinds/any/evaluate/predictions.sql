@@ -1,4 +1,5 @@
 {% import 'macros/answers.sql' as answers %}
+{% import 'macros/keys.sql' as keys %}
 /*
 Scores the champion and every candidate on the same rows, in one statement. One row per model, split and labelled row.
 
@@ -45,9 +46,7 @@ models AS (
 SELECT
   models.name,
   judged.split,
-  {% for key in policy.keys %}
-    judged.{{ key }},
-  {% endfor %}
+  judged.{{ policy.keys | join(', judged.') }},
   judged.entity_group,
   judged.{{ answers.truth(policy) }},
   IF(IS_NAN(scores.{{ answers.said(policy) }}), NULL, scores.{{ answers.said(policy) }}) AS {{ answers.said(policy) }}
@@ -57,6 +56,4 @@ LEFT JOIN scores
   ON
     models.name = scores.name
     AND judged.split = scores.split
-    {% for key in policy.keys %}
-      AND judged.{{ key }} = scores.{{ key }}
-    {% endfor %}
+    AND {{ keys.equal(policy.keys, 'judged', 'scores') }}

@@ -2,8 +2,8 @@
 /*
   How the service did in the last @days days. One row.
 
-  `score_shift` is the greatest gap between the distribution functions of what it said in these days and in the four times
-  as many days before (Kolmogorov and Smirnov), 0 to 1. `pairs` counts answers, of whatever the model has for rows.
+  `score_shift` is the greatest gap between the distribution functions of what it said in these days and in the four
+  times as many days before (Kolmogorov and Smirnov), 0 to 1. `pairs` counts answers, whatever the model's rows are.
 
   Reads inferences. Read by the stage `monitor`.
 */

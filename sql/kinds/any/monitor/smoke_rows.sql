@@ -1,4 +1,5 @@
 {% import 'macros/answers.sql' as answers %}
+{% import 'macros/keys.sql' as keys %}
 /*
 A few validation rows with the features that the endpoint is to be asked with, and what ML.PREDICT said to them: from
 the least to the most. One row per validation row.
@@ -12,19 +13,13 @@ WITH ranked AS (
         judged.{{ feature }}{{ ',' if not loop.last }}
       {% endfor %}
     )) AS instance,
-    ROW_NUMBER()
-      OVER (
-        ORDER BY said.{{ answers.said(policy) }}, {% for key in policy.keys %}said.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
-      )
-      AS place,
+    ROW_NUMBER() OVER (
+      ORDER BY said.{{ answers.said(policy) }}, said.{{ policy.keys | join(', said.') }}
+    ) AS place,
     COUNT(*) OVER () AS places
   FROM {{ run_table.predictions }} AS said
   INNER JOIN {{ run_table.validation_set }} AS judged
-    ON
-      {% for key in policy.keys %}
-        said.{{ key }} = judged.{{ key }}
-    {% if not loop.last %}AND{% endif %}
-      {% endfor %}
+    ON {{ keys.equal(policy.keys, 'said', 'judged') }}
   WHERE said.name = @candidate AND said.split = 'validation' AND said.{{ answers.said(policy) }} IS NOT NULL
 )
 

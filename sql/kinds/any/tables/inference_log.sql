@@ -4,7 +4,8 @@
 
   A BigQuery subscription writes it (use_table_schema): the keys of the service's messages are these columns. Pub/Sub
   delivers at least once; the view `inferences` holds each `inference_id` once. There is nothing of what came in beyond
-  keys and the features as they were. monitor/forget.sql drops rows older than `retention.inference_log_days` of model.yml.
+  keys and the features as they were. monitor/forget.sql drops rows older than `retention.inference_log_days` of
+  model.yml.
 
   Read by inferences, and through it by monitor/ and the review queue.
 */
@@ -17,8 +18,8 @@ CREATE TABLE IF NOT EXISTS {{ table.inference_log }} (
   version STRING OPTIONS (description = 'Version in the registry that answered; NULL where nothing was asked of one'),
   deployed_model_id STRING OPTIONS (description = 'Deployed model at the endpoint that answered'),
   run_id STRING OPTIONS (description = 'The run that trained the version'),
-  row_keys JSON OPTIONS (description = 'The row that was asked about, its keys by name; NULL for a model of pairs'),
-  left_source STRING OPTIONS (description = 'Of a model of pairs: source of the one; NULL where no candidate was found'),
+  row_keys JSON OPTIONS (description = 'Keys of the row that was asked about; NULL for a model of pairs'),
+  left_source STRING OPTIONS (description = 'Of a model of pairs: source of the one; NULL where none was found'),
   left_id STRING OPTIONS (description = 'ID of the one'),
   right_source STRING OPTIONS (description = 'Source of the other'),
   right_id STRING OPTIONS (description = 'ID of the other'),

@@ -1,21 +1,54 @@
+{% set lanes = range(50) %}
 /*
 Every metric in every replicate of the bootstrap. One row per replicate, model and metric.
+
+The replicates stand side by side, {{ lanes | length }} to a row, while blocks are added up by step: a row per replicate, block and step would
+be some hundred million rows that are all needed at once.
 Read by: comparison, intervals.
 */
 CREATE OR REPLACE TABLE {{ run_table.replicates }} AS
-WITH drawn AS (
+WITH weights AS (
   SELECT
-    weights.replicate,
+    block,
+    DIV(replicate, {{ lanes | length }}) AS batch,
+    {% for lane in lanes %}
+    SUM(IF(MOD(replicate, {{ lanes | length }}) = {{ lane }}, weight, 0)) AS weight_{{ lane }}{{ ',' if not loop.last }}
+    {% endfor %}
+  FROM {{ run_table.bootstrap_weights }}
+  GROUP BY block, batch
+),
+
+stepped AS (
+  SELECT
+    weights.batch,
     counts.name,
     counts.step,
-    {% for count in [
-      'positives', 'negatives', 'true_positives', 'false_positives', 'false_negatives', 'true_negatives', 'loss'
-    ] %}
-    SUM(weights.weight * counts.{{ count }}) AS {{ count }}{{ ',' if not loop.last }}
-  {% endfor %}
+    {% for lane in lanes %}
+    SUM(counts.positives * weights.weight_{{ lane }}) AS positives_{{ lane }},
+    SUM(counts.negatives * weights.weight_{{ lane }}) AS negatives_{{ lane }}{{ ',' if not loop.last }}
+    {% endfor %}
   FROM {{ run_table.bootstrap_counts }} AS counts
-  INNER JOIN {{ run_table.bootstrap_weights }} AS weights ON counts.block = weights.block
-  GROUP BY weights.replicate, counts.name, counts.step
+  INNER JOIN weights ON counts.block = weights.block
+  GROUP BY weights.batch, counts.name, counts.step
+),
+
+drawn AS (
+  SELECT
+    {{ lanes | length }} * stepped.batch + lane.place AS replicate,
+    stepped.name,
+    stepped.step,
+    lane.positives,
+    lane.negatives
+  FROM stepped
+  CROSS JOIN
+    UNNEST([
+      {% for lane in lanes %}
+      STRUCT(
+        {{ lane }} AS place, stepped.positives_{{ lane }} AS positives, stepped.negatives_{{ lane }} AS negatives
+      ){{ ',' if not loop.last }}
+      {% endfor %}
+    ]) AS lane
+  WHERE lane.positives + lane.negatives > 0
 ),
 
 ranked AS (
@@ -28,21 +61,55 @@ ranked AS (
     above AS (PARTITION BY replicate, name ORDER BY step ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ),
 
-totals AS (
+areas AS (
   SELECT
     replicate,
     name,
     SUM(positives) AS positives,
     SUM(negatives) AS negatives,
-    SUM(true_positives) AS tp,
-    SUM(false_positives) AS fp,
-    SUM(false_negatives) AS fn,
-    SUM(true_negatives) AS tn,
-    SUM(loss) AS loss,
     SUM(positives * positives_above / (positives_above + negatives_above)) AS precision_area,
     SUM(negatives * (positives_above - positives / 2)) AS pairs_in_order
   FROM ranked
   GROUP BY replicate, name
+),
+
+blocks AS (
+  SELECT
+    name,
+    block,
+    SUM(true_positives) AS tp,
+    SUM(false_positives) AS fp,
+    SUM(false_negatives) AS fn,
+    SUM(true_negatives) AS tn,
+    SUM(loss) AS loss
+  FROM {{ run_table.bootstrap_counts }}
+  GROUP BY name, block
+),
+
+outcomes AS (
+  SELECT
+    drawn.replicate,
+    blocks.name,
+    SUM(drawn.weight * blocks.tp) AS tp,
+    SUM(drawn.weight * blocks.fp) AS fp,
+    SUM(drawn.weight * blocks.fn) AS fn,
+    SUM(drawn.weight * blocks.tn) AS tn,
+    SUM(drawn.weight * blocks.loss) AS loss
+  FROM blocks
+  INNER JOIN {{ run_table.bootstrap_weights }} AS drawn ON blocks.block = drawn.block
+  GROUP BY drawn.replicate, blocks.name
+),
+
+totals AS (
+  SELECT
+    areas.*,
+    outcomes.tp,
+    outcomes.fp,
+    outcomes.fn,
+    outcomes.tn,
+    outcomes.loss
+  FROM areas
+  INNER JOIN outcomes ON areas.replicate = outcomes.replicate AND areas.name = outcomes.name
 )
 
 SELECT

@@ -1,10 +1,10 @@
 {% import 'macros/metrics.sql' as metrics %}
 /*
-What the paired bootstrap draws from, small however many rows there are: sums from which every metric can be computed again.
-One row per model and block.
+What the paired bootstrap draws from, small however many rows there are: sums from which every metric can be computed
+again. One row per model and block.
 
 A block is an entity group, because rows of one group are not independent; with more groups than @bootstrap_blocks they
-are gathered into that many blocks by hash, which leaves the variance what it is. Champion and candidates share the blocks.
+are gathered into that many blocks by hash, which leaves the variance what it is. Champion and candidates share them.
 Labels are taken from their mean, the same for all models: squares of large numbers would drown the differences.
 Read by: bootstrap_weights, replicates.
 */

@@ -2,7 +2,7 @@
 /*
 How good each model is. One row per model and split; an undefined metric (the share of a variance that is zero) is NULL.
 
-`rows_fingerprint` tells whether two models were measured on the same rows and labels. The names are those of ML.EVALUATE.
+`rows_fingerprint` tells whether two models were measured on the same rows and labels. Names are those of ML.EVALUATE.
 Read by: the gate (validation only), the ledger, `bqloop review`.
 */
 CREATE OR REPLACE TABLE {{ run_table.metrics }} AS

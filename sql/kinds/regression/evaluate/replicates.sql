@@ -7,7 +7,7 @@ WITH drawn AS (
   SELECT
     weights.replicate,
     counts.name,
-    {% for sum in ['row_count', 'error', 'absolute_error', 'squared_error', 'deviation', 'squared_deviation'] %}
+  {% for sum in ['row_count', 'error', 'absolute_error', 'squared_error', 'deviation', 'squared_deviation'] %}
     SUM(weights.weight * counts.{{ sum }}) AS {{ sum }}{{ ',' if not loop.last }}
   {% endfor %}
   FROM {{ run_table.bootstrap_counts }} AS counts

@@ -11,7 +11,7 @@ from functions.service.versions import ServedVersion, Traffic
 
 
 class Policy:
-    label, positive = "is_duplicate", True
+    task, label, positive = "classification", "is_duplicate", True
 
 
 class Champion:

@@ -129,3 +129,7 @@ def test_a_star_beside_a_preprocessing_function_is_every_column(rows):
 
 def test_preprocessed_rows_can_be_sorted_by_what_is_not_shown(rows):
     assert rows("SELECT ML.MAX_ABS_SCALER(f) OVER () FROM d.gaps ORDER BY f DESC LIMIT 2") == [(1.0,), (0.99,)]
+
+
+def test_div_divides_the_whole_of_its_first_argument_by_the_whole_of_its_second(rows):
+    assert rows("SELECT DIV(a + 1, 2), DIV(a - 1, b + 1) FROM (SELECT 8 AS a, 2 AS b)") == [(9 // 2, 7 // 3)]

@@ -1,0 +1,16 @@
+{% import 'macros/registry.sql' as registry %}
+/*
+  Linear regression: the candidate for few rows; its weights can be read (ML.WEIGHTS).
+*/
+CREATE MODEL {{ candidate.model }}
+OPTIONS (
+  model_type = 'LINEAR_REG',
+  input_label_cols = ['{{ policy.label }}'],
+  data_split_method = 'NO_SPLIT',
+  l2_reg = 0.1,
+  {{ registry.registry_options(candidate) }}
+) AS
+SELECT
+  {{ policy.label }},
+  {{ feature_columns | join(',\n  ') }}
+FROM {{ run_table.training_features }}
