@@ -8,7 +8,9 @@ import sys
 PROGRAMS = {
     "quality": "F1 on public offers through the normal loop, on the standard splits and grouped by record",
     "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
+    "peers": "bqloop beside Splink on the same generated deals: time, memory, F1 (`make bench-peers` sets Splink up)",
     "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
+    "gate_rows": "the gate's SQL over a million made-up predictions: seconds, rows and memory",
     "serve": "the service beside a bare app that asks the same endpoint: latency and requests a second",
     "bqml": "the local BigQuery ML beside XGBoost and NumPy called directly: training, prediction, memory",
 }
@@ -18,7 +20,7 @@ def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in PROGRAMS:
         print("python -m bench NAME [options]; --help tells each one's options\n")
         for name, what in PROGRAMS.items():
-            print(f"  {name:10s}{what}")
+            print(f"  {name:12s}{what}")
         return 0 if {"-h", "--help"} & set(sys.argv[1:]) else 2
     importlib.import_module(f"bench.{sys.argv[1]}").main(sys.argv[2:])
     return 0

@@ -2,8 +2,8 @@
 /*
 Every metric in every replicate of the bootstrap. One row per replicate, model and metric.
 
-The replicates stand side by side, {{ lanes | length }} to a row, while blocks are added up by step: a row per replicate, block and step would
-be some hundred million rows that are all needed at once.
+The replicates stand side by side, {{ lanes | length }} to a row, while blocks are added up by step: a row per
+replicate, block and step would be some hundred million rows.
 Read by: comparison, intervals.
 */
 CREATE OR REPLACE TABLE {{ run_table.replicates }} AS
@@ -11,9 +11,9 @@ WITH weights AS (
   SELECT
     block,
     DIV(replicate, {{ lanes | length }}) AS batch,
-    {% for lane in lanes %}
+  {% for lane in lanes %}
     SUM(IF(MOD(replicate, {{ lanes | length }}) = {{ lane }}, weight, 0)) AS weight_{{ lane }}{{ ',' if not loop.last }}
-    {% endfor %}
+  {% endfor %}
   FROM {{ run_table.bootstrap_weights }}
   GROUP BY block, batch
 ),
@@ -23,10 +23,10 @@ stepped AS (
     weights.batch,
     counts.name,
     counts.step,
-    {% for lane in lanes %}
+  {% for lane in lanes %}
     SUM(counts.positives * weights.weight_{{ lane }}) AS positives_{{ lane }},
     SUM(counts.negatives * weights.weight_{{ lane }}) AS negatives_{{ lane }}{{ ',' if not loop.last }}
-    {% endfor %}
+  {% endfor %}
   FROM {{ run_table.bootstrap_counts }} AS counts
   INNER JOIN weights ON counts.block = weights.block
   GROUP BY weights.batch, counts.name, counts.step
@@ -43,9 +43,9 @@ drawn AS (
   CROSS JOIN
     UNNEST([
       {% for lane in lanes %}
-      STRUCT(
-        {{ lane }} AS place, stepped.positives_{{ lane }} AS positives, stepped.negatives_{{ lane }} AS negatives
-      ){{ ',' if not loop.last }}
+        STRUCT(
+          {{ lane }} AS place, stepped.positives_{{ lane }} AS positives, stepped.negatives_{{ lane }} AS negatives
+        ){{ ',' if not loop.last }}
       {% endfor %}
     ]) AS lane
   WHERE lane.positives + lane.negatives > 0
