@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich import box
+from rich.table import Column, Table
 
 from deployment.cli.session import OPTIONS, application, model_of, print_json
 from deployment.label_coverage import Coverage, label_coverage
@@ -34,10 +35,16 @@ def labels(
 
 def coverage_table(found: Coverage, shown: int) -> Table:
     """The coverage as a table, a section a dimension; of each the largest `shown` strata."""
-    columns = ("candidates", "labelled", "%", "duplicates", "%", "disputed", "train", "valid.", "test")
-    table = Table("pairs by", title=f"Labels as of {found.as_of[:16]} ({found.run_id})", title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = Table(
+        "pairs by",
+        *(Column(name, justify="right", no_wrap=True) for name in ("candidates", "labelled", "duplicates", "disputed")),
+        Column("train/valid./test", justify="right"),
+        title=f"Labels as of {found.as_of[:16]} ({found.run_id})",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        collapse_padding=True,
+    )
     for dimension, strata in groupby(found.rows, key=lambda row: row["dimension"]):
         every = list(strata)
         for row in every[:shown]:
@@ -45,12 +52,10 @@ def coverage_table(found: Coverage, shown: int) -> Table:
             table.add_row(
                 name.replace("[", "\\["),
                 f"{row['candidates']:,}",
-                f"{row['labelled']:,}",
-                _percent(row["labelled_share"]),
-                f"{row['duplicates']:,}",
-                _percent(row["duplicate_share"]),
+                f"{row['labelled']:,}{_percent(row['labelled_share'])}",
+                f"{row['duplicates']:,}{_percent(row['duplicate_share'])}",
                 f"{row['disputed']:,}",
-                *(f"{row[split]:,}" for split in ("train", "validation", "test")),
+                "/".join(f"{row[split]:,}" for split in ("train", "validation", "test")),
             )
         if len(every) > shown:
             table.add_row(f"{dimension}: {len(every) - shown:,} more", style="dim")
@@ -59,4 +64,4 @@ def coverage_table(found: Coverage, shown: int) -> Table:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
+    return "" if share is None else f" {share:4.0%}"

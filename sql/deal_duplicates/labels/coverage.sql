@@ -3,7 +3,8 @@
 
   Dimensions are the slices of model.yml, the category, how alike the titles are, and whether blocking found the pair. A
   stratum with many candidates and few verdicts is one that the model has to guess; one with verdicts of one kind alone
-  teaches it nothing.
+  teaches it nothing. Pairs that people judged and blocking did not find count as labelled; `labelled_share` is that of
+  the candidates.
 
   Reads pair_features, candidate_pairs, labelled_pairs, verdicts, clean_deals of a run. Run by `bqloop labels`.
 */
@@ -74,6 +75,7 @@ counted AS (
     layer.dimension,
     layer.stratum,
     COUNTIF(pairs.is_candidate) AS candidates,
+    COUNTIF(pairs.is_candidate AND pairs.is_labelled) AS labelled_candidates,
     COUNTIF(pairs.is_labelled) AS labelled,
     COUNTIF(pairs.is_duplicate) AS duplicates,
     COUNTIF(pairs.is_disputed) AS disputed,
@@ -87,7 +89,7 @@ counted AS (
       STRUCT('all' AS dimension, 'all' AS stratum),
       STRUCT(
         'blocking' AS dimension,
-        IF(pairs.is_candidate, 'found by blocking', 'labelled, not found') AS stratum
+        IF(pairs.is_candidate, 'found', 'not found') AS stratum
       ),
       STRUCT('category' AS dimension, pairs.category AS stratum)
     ],
@@ -97,8 +99,8 @@ counted AS (
 )
 
 SELECT
-  *,
-  SAFE_DIVIDE(labelled, candidates) AS labelled_share,
+  * EXCEPT (labelled_candidates),
+  SAFE_DIVIDE(labelled_candidates, candidates) AS labelled_share,
   SAFE_DIVIDE(duplicates, labelled) AS duplicate_share
 FROM counted
 ORDER BY dimension = 'all' DESC, dimension, candidates DESC, stratum
