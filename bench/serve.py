@@ -108,6 +108,7 @@ def build_index(app: Any, folder: Path, count: int, processes: int) -> tuple[Pat
     compiled = version.program.compiled
     if compiled is None:
         raise SystemExit("the version's SQL could not be compiled; the log says why")
+    folder.mkdir(parents=True, exist_ok=True)
     shared = SharedIndexes(folder / "index", MODEL)
     where = shared.folder_of(compiled, version.version)
     deals = generated(folder / f"deals-{count}.parquet", count)

@@ -32,8 +32,10 @@ class Asked(Protocol):
     def candidates(self) -> list[Pair]:
         """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
 
-    def features(self, program: FeatureProgram, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-        """A version's features of pairs of these deals and known ones; one row per pair, in any order."""
+    def features(
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+    ) -> list[dict[str, Any]]:
+        """A version's features of pairs of these deals and known ones among their rivals; one row per pair, in any order."""
 
 
 class CandidateIndex(Protocol):
@@ -74,11 +76,13 @@ class AskedOfRows:
         """The pairs worth a closer look."""
         return self._find(self._deals) if self._deals else []
 
-    def features(self, program: FeatureProgram, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    def features(
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+    ) -> list[dict[str, Any]]:
         """A version's features of pairs."""
         mine = {(deal["source"], deal["deal_id"]) for deal in self._deals}
-        others = sorted({key for pair in pairs for key in pair} - mine)
-        return program.compute([*self._deals, *self._index.deals(others).values()], pairs)
+        others = sorted({key for pair in (*pairs, *rivals) for key in pair} - mine)
+        return program.compute([*self._deals, *self._index.deals(others).values()], pairs, rivals)
 
 
 class MemoryIndex:

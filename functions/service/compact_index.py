@@ -274,12 +274,14 @@ class AskedOfColumns:
         """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
         return self._index.candidates(self._arriving)
 
-    def features(self, program: FeatureProgram, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    def features(
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+    ) -> list[dict[str, Any]]:
         """A version's features of pairs; of another version than the index's from the deals as they came."""
         if program.compiled is self._index.features:
-            return self._index.features.features(self._arriving, pairs)
-        others = sorted({key for pair in pairs for key in pair} - self._arriving.keys)
-        return program.compute([*self._arriving.deals, *self._index.deals(others).values()], pairs)
+            return self._index.features.features(self._arriving, pairs, rivals)
+        others = sorted({key for pair in (*pairs, *rivals) for key in pair} - self._arriving.keys)
+        return program.compute([*self._arriving.deals, *self._index.deals(others).values()], pairs, rivals)
 
 
 def _neighbours(pairs: Codes, segment: Segment) -> tuple[Codes, Codes]:

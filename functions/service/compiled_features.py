@@ -94,14 +94,21 @@ class CompiledFeatures:
         given = {self.serving.deals: Relation(len(deals), raw), **self._relations(pool)}
         return Arriving(self._features.run(given, pool), pool, deals, known)
 
-    def features(self, arriving: Arriving, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-        """The rows of the feature table for pairs of arriving and known deals; one row per pair, in any order."""
+    def features(self, arriving: Arriving, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()) -> list[dict[str, Any]]:
+        """The rows of the feature table for pairs of arriving and known deals; one row per pair, in any order.
+
+        Args:
+            arriving: The new deals.
+            pairs: The pairs.
+            rivals: Other pairs, among which the standing of these is judged, as it is among themselves.
+        """
         pool = arriving.pool
-        others = sorted({key for pair in pairs for key in pair} - arriving.keys)
-        sides = list(zip(*((*left, *right) for left, right in pairs), strict=True))
+        compared = [*pairs, *rivals]
+        others = sorted({key for pair in compared for key in pair} - arriving.keys)
+        sides = list(zip(*((*left, *right) for left, right in compared), strict=True))
         given: dict[str, Relation] = {
             REQUEST_PAIRS: Relation(
-                len(pairs),
+                len(compared),
                 {
                     column: TextColumn(pool, texts=list(texts))
                     for column, texts in zip(PAIR_COLUMNS, sides or [()] * 4, strict=True)
@@ -115,7 +122,13 @@ class CompiledFeatures:
                 raise EngineError(f"{len(others)} deals of the pairs are not given")
             theirs = arriving.known.tables(others, self.of_deals, pool)
             mine = {name: union([mine[name], _alike(mine[name], theirs[name])]) for name in self.of_deals}
-        return self._features.run(given | mine, pool)(self.serving.features).rows()
+        found = self._features.run(given | mine, pool)(self.serving.features)
+        if rivals:
+            wanted = set(pairs)
+            four = zip(*(found.column(name).to_list() for name in PAIR_COLUMNS), strict=True)
+            places = [place for place, (a, b, c, d) in enumerate(four) if ((a, b), (c, d)) in wanted]
+            found = found.take(np.array(places, np.int64))
+        return found.rows()
 
     def candidate_pairs(
         self,

@@ -73,16 +73,20 @@ class FeatureProgram:
         """New deals of one request on their way through the compiled SQL; None where it could not be compiled."""
         return None if self.compiled is None else self.compiled.arriving(deals, known)
 
-    def compute(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    def compute(
+        self, deals: Sequence[Deal], pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+    ) -> list[dict[str, Any]]:
         """The rows of the feature table for pairs of deals; one row per pair, in any order.
 
         Args:
             deals: Each deal once: the columns of raw_deals, what is missing is NULL.
-            pairs: Pairs of them; each pair's rivals, by which its standing is judged, are the others.
+            pairs: Pairs of them.
+            rivals: Other pairs, among which the standing of these is judged, as it is among themselves.
         """
         if self.compiled is not None:
-            return self.compiled.features(self.compiled.arriving(deals), pairs)
-        return self.compute_in_database(deals, pairs)
+            return self.compiled.features(self.compiled.arriving(deals), pairs, rivals)
+        wanted = set(pairs)
+        return [row for row in self.compute_in_database(deals, [*pairs, *rivals]) if _pair_of(row) in wanted]
 
     def compute_in_database(self, deals: Sequence[Deal], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
         """The same by DuckDB, which is the judge of the compiled SQL."""
@@ -184,6 +188,10 @@ class FeatureProgram:
             else:
                 raise ConfigurationError(f"a feature uses @{name}, which the service does not know; see model.yml")
         return query
+
+
+def _pair_of(row: Mapping[str, Any]) -> Pair:
+    return (row["left_source"], row["left_id"]), (row["right_source"], row["right_id"])
 
 
 def _as_bigquery(table: pa.Table) -> pa.Table:

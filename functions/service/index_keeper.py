@@ -6,6 +6,7 @@ An index belongs to a version, for its keys are made by that version's SQL. Whil
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,6 +101,9 @@ class IndexKeeper:
             shared.remember(self._judged_pairs())
             index = shared
         self._index, self._version, self._refreshed = index, version.version, time.monotonic()
+        # What was just made stays: the collector need not look through it again in the middle of a request.
+        gc.collect()
+        gc.freeze()
         log.info("index built", version=version.version, deals=len(index), seconds=round(time.monotonic() - started, 3))
 
     def _known_deals(self) -> tuple[list[dict[str, Any]], dt.datetime]:

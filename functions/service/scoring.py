@@ -19,8 +19,8 @@ from functions.service.problems import Fault, Problem, of_fields
 from functions.service.values import PAIR_COLUMNS, Pair
 from functions.service.versions import ServedVersion
 
-# Gives a version's features of pairs, one row a pair in any order.
-Compute = Callable[[FeatureProgram, Sequence[Pair]], list[dict[str, Any]]]
+# Gives a version's features of pairs among their rivals, one row a pair in any order.
+Compute = Callable[[FeatureProgram, Sequence[Pair], Sequence[Pair]], list[dict[str, Any]]]
 
 
 def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[Key, Mapping[str, Any]]:
@@ -101,10 +101,10 @@ class Scorer:
             BqloopError: No version is deployed, or the endpoint or the log cannot be reached.
         """
         wanted = set(pairs)
-        compared = [*pairs, *(set(rivals) - wanted)]
+        others = sorted(set(rivals) - wanted)
 
         def rows_of(version: ServedVersion) -> list[dict[str, Any]]:
-            rows = compute(version.program, compared)
+            rows = compute(version.program, pairs, others)
             by_pair = {pair_of(row): row for row in rows}
             for (source, deal_id), other in pairs:
                 if ((source, deal_id), other) not in by_pair:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -29,6 +30,9 @@ from functions.service.scoring import Compute, Scorer, ordered, pair_of, whole_d
 from functions.service.values import Pair
 from functions.service.versions import Versions, serving_policy_of
 
+# A request makes some ten thousand objects, hardly any of them in a circle; by default each would set off several collections.
+_COLLECTOR = (50_000, 20, 100)
+
 
 class Service:
     """One model's service.
@@ -40,6 +44,7 @@ class Service:
 
     def __init__(self, app: Application, model: str) -> None:
         self.model = model
+        gc.set_threshold(*_COLLECTOR)
         self.policy = serving_policy_of(app, model)
         endpoint = Endpoint(app.settings, model)
         self.versions = Versions(app, model, endpoint)
@@ -173,7 +178,7 @@ class Service:
 
 def _of_these(rows: list[dict[str, Any]]) -> Compute:
     """The features of pairs of these deals, no others looked at."""
-    return lambda program, pairs: program.compute(rows, pairs)
+    return lambda program, pairs, rivals: program.compute(rows, pairs, rivals)
 
 
 def _rivals(index: CandidateIndex, pairs: Iterable[Pair], candidates: Iterable[Pair]) -> set[Pair]:

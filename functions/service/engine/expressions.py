@@ -95,7 +95,10 @@ class Expressions:
             return self._given[node]
         known = self._compiled.get(node)
         if known is None:
-            known = self._compiled[node] = self._once(self._compile(node))
+            made = self._compile(node)
+            # A frame remembers its columns itself, and a literal is there already.
+            is_there = isinstance(node, exp.Column | exp.Literal | exp.Paren)
+            known = self._compiled[node] = made if is_there else self._once(made)
         return known
 
     @staticmethod
