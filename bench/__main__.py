@@ -8,9 +8,11 @@ import sys
 PROGRAMS = {
     "quality": "F1 on public offers through the normal loop, on the standard splits and grouped by record",
     "scale": "raw deals to clusters on generated deals: time, memory, completeness and F1 by size",
+    "blocking": "how much of the truth blocking finds on public offers, beside the nearest titles",
     "peers": "bqloop beside Splink on the same generated deals: time, memory, F1 (`make bench-peers` sets Splink up)",
     "gate": "how often the gate promotes an equal challenger, and a better one: a simulation",
     "gate_rows": "the gate's SQL over a million made-up predictions: seconds, rows and memory",
+    "steady": "a burst of 2,000 messages, then 200 inferences a second over HTTP for a minute: lost, doubled, memory",
     "serve": "the service beside a bare app that asks the same endpoint: latency and requests a second",
     "bqml": "the local BigQuery ML beside XGBoost and NumPy called directly: training, prediction, memory",
 }
