@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
+from bench import steady
 from tests.faults.cloud_kills import MODEL, KilledCloud, run_with_kills
 from tests.faults.world import wait_until
 
@@ -71,3 +73,17 @@ def test_a_burst_and_a_minute_of_inferences_lose_nothing_and_memory_stays_flat(c
     assert megabytes(cloud.pid) < before + ROOM_MEGABYTES
     undisturbed = run_with_kills(cloud, f"{MODEL}-2026-03-01", 0, random.Random(1))
     assert not undisturbed.lost, "the loop goes on after the burst"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_minute_of_requests_to_the_service_is_answered_and_logged_once_each() -> None:
+    before = dict(os.environ)
+    try:
+        found = steady.run(RATE, SECONDS, MESSAGES, workers=2)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    assert (found.burst, found.answered, found.failed) == (MESSAGES, RATE * SECONDS, 0)
+    assert (found.lost, found.doubled) == (0, 0)
+    assert max(found.megabytes) < found.megabytes[1] + ROOM_MEGABYTES
