@@ -5,6 +5,7 @@ A case is `tests/sql/<path of the file without .sql>/<case>.yml`:
     says: one sentence, what must hold
     given:                       rows by table; columns that the file does not read may be left out
       raw_deals: [{source: a, deal_id: "1", title: X, ingested_at: 2026-05-01 00:00:00}]
+      deal_keys: [[deal_key, key], [1, k], [2, k]]    the same as a table: names first, then rows
     types: {pair_words: {price: FLOAT64}}    where the values do not tell (no rows, only NULLs)
     parameters: {candidates_within: 1}       beside those of model.yml; @as_of is 2026-06-01 where nothing is said
     models: [logistic_reg]       trained on the given training_features; the last one is the champion
@@ -13,19 +14,18 @@ A case is `tests/sql/<path of the file without .sql>/<case>.yml`:
     tolerance: 1e-6
 
 Tables of the run that are neither given nor the file's own are built first. Expected rows have no order, and only the
-columns that the first of them names are looked at.
+columns that the first of them names are looked at. What a file of `tables/` makes is there, with the given rows in it, when
+it runs: it runs at every start. Of a file of `train/` the rows are the model's predictions for the given validation_set.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from deployment.stages.run import policy_of
 from deployment.stages.score import Serving
 from deployment.stages.tables import TABLE_FOLDERS
 from deployment.stages.train import Candidate
+from deployment.workbench.case_rows import Rows, as_json, compared, field_of, rows_of, type_of
 from deployment.workbench.variables import EXAMPLE_DATE, context_of, given_tables
 from etl.errors import InputError
 from etl.names import Naming, run_slug
@@ -48,7 +49,6 @@ from etl.warehouse import Warehouse
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 _KEYS = frozenset({"says", "given", "types", "parameters", "models", "variables", "expected", "tolerance"})
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,14 @@ class _CaseRun:
         content = self.case.content
         self.tables: dict[str, dict[str, str]] = {}
         for name, rows in (content.get("given") or {}).items():
-            self._put(name, rows or [])
+            self._put(name, rows_of(rows))
         for name in content.get("models") or ():
             self._train(name)
         for path in self._needed():
             needed = self.templates.render(path, self._context())
             self.warehouse.read_arrow(needed, self._parameters(needed))
+        if self.case.path.split("/")[-2] == "train":
+            return Result(self.case, *compared(rows_of(content["expected"]), self._predictions(), self._tolerance))
         statement = self.templates.render(self.case.path, self._context())
         parameters = self._parameters(statement)
         expected = content["expected"]
@@ -217,7 +219,7 @@ class _CaseRun:
             missing: Rows = []
             unexpected: Rows = []
             for name, rows in expected.items():
-                one, other = _compared(rows, self.warehouse.rows(self._full_name(name)), self._tolerance)
+                one, other = compared(rows_of(rows), self.warehouse.rows(self._full_name(name)), self._tolerance)
                 missing += [{"table": name, **row} for row in one]
                 unexpected += [{"table": name, **row} for row in other]
             return Result(self.case, missing, unexpected)
@@ -225,7 +227,7 @@ class _CaseRun:
         built = self._built(statement)
         if built:
             found = self.warehouse.rows(built)
-        return Result(self.case, *_compared(expected, found, self._tolerance))
+        return Result(self.case, *compared(rows_of(expected), found, self._tolerance))
 
     @property
     def _tolerance(self) -> float:
@@ -283,14 +285,20 @@ class _CaseRun:
         if kind in {"table", "ledger"}:
             schema = self.schema_of(kind, stem)
         else:
-            kinds = {column: types.get(column) or _type_of(values) for column, values in columns.items()} | types
-            schema = [_field(column, kind) for column, kind in kinds.items()]
+            kinds = {column: types.get(column) or type_of(values) for column, values in columns.items()} | types
+            schema = [field_of(column, kind) for column, kind in kinds.items()]
         full_name = self._full_name(name)
-        self.client.create_table(bigquery.Table(full_name, schema=schema))
+        if self.case.path == self.templates.resolve(f"{self.templates.model}/tables/{stem}.sql") or (
+            self.case.path == f"ledger/{stem}.sql"
+        ):
+            self.warehouse.read_arrow(self.templates.render(self.case.path, self._context()))
+        else:
+            self.client.create_table(bigquery.Table(full_name, schema=schema))
         self.tables[full_name] = {f.name: f.field_type for f in schema}
-        if rows:
-            config = bigquery.LoadJobConfig(schema=schema, write_disposition="WRITE_APPEND")
-            self.client.load_table_from_json([_as_json(r) for r in rows], full_name, job_config=config).result()
+        # Streamed, because a load job is polled for longer than it takes.
+        refused = self.client.insert_rows_json(full_name, [as_json(row, schema) for row in rows]) if rows else ()
+        if refused:
+            raise InputError(f"{self.case.file}: given {name}: {refused[0]['errors']}")
 
     def _context(self, **more: Any) -> dict[str, Any]:
         policy = policy_of(self.templates)
@@ -316,6 +324,20 @@ class _CaseRun:
         )
         self.warehouse.read_arrow(statement, self._parameters(statement))
 
+    def _predictions(self) -> Rows:
+        """What the case's own candidate says of the given validation rows."""
+        name = _stem(self.case.path)
+        self._train(name)
+        rows = f"`{self._full_name('run_table.validation_set')}`"
+        scored = [Scored(name, f"`{self._model(name)}`", rows, rows)]
+        path = f"{self.templates.model}/evaluate/predictions.sql"
+        statement = self.templates.render(path, self._context(scored=scored))
+        self.warehouse.read_arrow(statement, self._parameters(statement))
+        return [row for row in self.warehouse.rows(self._built_by(path)) if row["split"] == "validation"]
+
+    def _built_by(self, path: str) -> str:
+        return self._full_name(f"run_table.{_stem(path)}")
+
     def _parameters(self, statement: RenderedSql) -> dict[str, Any]:
         policy = policy_of(self.templates)
         found: dict[str, Any] = {
@@ -335,58 +357,3 @@ def _dataset(settings: Settings) -> Settings:
 
 def _stem(path: str) -> str:
     return path.rsplit("/", 1)[-1].removesuffix(".sql")
-
-
-def _field(column: str, kind: str) -> bigquery.SchemaField:
-    if kind.startswith("ARRAY<"):
-        return bigquery.SchemaField(column, kind[6:-1], "REPEATED")
-    return bigquery.SchemaField(column, kind)
-
-
-def _type_of(values: Sequence[Any]) -> str:
-    """The BigQuery type of a column's values."""
-    known = [value for value in values if value is not None]
-    if any(isinstance(value, list) for value in known):
-        return f"ARRAY<{_type_of([item for value in known for item in value])}>"
-    for kinds, name in (
-        ((bool,), "BOOL"),
-        ((dt.datetime,), "TIMESTAMP"),
-        ((dt.date,), "DATE"),
-        ((int,), "INT64"),
-        ((int, float), "FLOAT64"),
-    ):
-        if known and all(isinstance(value, kinds) for value in known):
-            return name
-    return "STRING"
-
-
-def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in row.items()}
-
-
-def _compared(expected: Rows, found: Rows, tolerance: float) -> tuple[Rows, Rows]:
-    """Expected rows that did not come, and rows that came unexpected; order is nothing."""
-    columns = list(expected[0]) if expected else list(found[0]) if found else []
-    left = [{column: row.get(column, "no such column") for column in columns} for row in found]
-    missing = []
-    for row in expected:
-        match = next((i for i, other in enumerate(left) if _same(row, other, tolerance)), None)
-        if match is None:
-            missing.append(row)
-        else:
-            left.pop(match)
-    return missing, left
-
-
-def _same(one: Any, other: Any, tolerance: float) -> bool:
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return all(_same(value, other.get(name), tolerance) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(_same(a, b, tolerance) for a, b in zip(one, other, strict=True))
-    if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
-        return one is other
-    if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
-        return math.isclose(float(one), float(other), rel_tol=0, abs_tol=tolerance)
-    if isinstance(one, dt.datetime) and isinstance(other, dt.datetime):
-        return one.replace(tzinfo=one.tzinfo or dt.UTC) == other.replace(tzinfo=other.tzinfo or dt.UTC)
-    return bool(one == other)
