@@ -6,6 +6,8 @@ it is read in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from .options import ModelSpec
 Mask = npt.NDArray[np.bool_]
 
 SMALL, LARGE, LARGE_EVAL = 500, 50_000, 10_000
+THREADS, BLOCK = 4, 65_536
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,9 @@ def _random(spec: ModelSpec, data: pa.Table) -> Split:
     n = data.num_rows
     hashes = row_hashes(data)
     if spec.value("data_split_method") == "AUTO_SPLIT" and not spec.tuned and n > LARGE:
-        evaluation = np.zeros(n, dtype=bool)
-        evaluation[np.argsort(hashes, kind="stable")[:LARGE_EVAL]] = True
+        last = np.partition(hashes, LARGE_EVAL - 1)[LARGE_EVAL - 1]
+        evaluation = hashes < last
+        evaluation[np.flatnonzero(hashes == last)[: LARGE_EVAL - int(evaluation.sum())]] = True
         return Split(~evaluation, evaluation, None)
     eval_fraction, test_fraction = _fractions(spec)
     position = hashes.astype(np.float64) / 2.0**64
@@ -123,22 +127,43 @@ def _or_none(mask: Mask) -> Mask | None:
 
 
 def row_hashes(data: pa.Table) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each row's content; equal rows have equal hashes."""
+    """A 64-bit hash of each row's content; equal rows have equal hashes. Blocks of rows are worked on side by side."""
+    columns = [_hasher(data.column(name)) for name in data.schema.names]
     total = np.zeros(data.num_rows, dtype=np.uint64)
-    for name in data.schema.names:
-        total = _mixed(total * np.uint64(0x9E3779B97F4A7C15) + _hashes(data.column(name)))
+
+    def work(start: int) -> None:
+        block = total[start : start + BLOCK]
+        for hashes in columns:
+            block *= np.uint64(0x9E3779B97F4A7C15)
+            block += hashes(start, start + BLOCK)
+            _mix(block)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(0, data.num_rows, BLOCK)))
     return total
 
 
-def _hashes(column: Any) -> npt.NDArray[np.uint64]:
+def _hasher(column: Any) -> Callable[[int, int], npt.NDArray[np.uint64]]:
+    """Gives the hashes of a column's rows from one place to another."""
+    arrow_type = column.type
+    if is_numeric(arrow_type):
+        values = np.asarray(column.cast(pa.float64()))
+
+        def hashes(start: int, stop: int) -> npt.NDArray[np.uint64]:
+            block = values[start:stop] + 0.0  # -0.0 hashes as 0.0
+            block[np.isnan(block)] = np.nan
+            return _mix(block.view(np.uint64))
+
+        return hashes
+    known = _text_hashes(column)
+    return lambda start, stop: known[start:stop]
+
+
+def _text_hashes(column: Any) -> npt.NDArray[np.uint64]:
     arrow_type = column.type
     if is_list(arrow_type) or pa.types.is_struct(arrow_type):
         texts = np.array([repr(value) for value in column.to_pylist()], dtype=object)
         return pd.util.hash_array(texts)
-    if is_numeric(arrow_type):
-        values = np.asarray(column.cast(pa.float64())).astype(np.float64) + 0.0  # -0.0 hashes as 0.0
-        values[np.isnan(values)] = np.nan
-        return _mixed(values.view(np.uint64))
     texts = column if pa.types.is_string(arrow_type) else pc.cast(column, pa.string())
     encoded = pc.dictionary_encode(texts).combine_chunks()
     uniques = pd.util.hash_array(np.array(encoded.dictionary.to_pylist(), dtype=object))
@@ -151,8 +176,11 @@ def _hashes(column: Any) -> npt.NDArray[np.uint64]:
     return hashed
 
 
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of splitmix64: every input bit reaches every output bit."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """The finaliser of splitmix64, in place: every input bit reaches every output bit."""
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values

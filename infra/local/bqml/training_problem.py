@@ -23,7 +23,7 @@ from .options import ModelSpec
 from .progress import Progress
 from .scoring import evaluate_supervised, margins_in_blocks
 from .splitting import Mask, Split, split_column, split_rows
-from .trees import TreeData, TreeLearner, train_trees
+from .trees import TreeLearner, train_trees, tree_data
 
 
 @dataclass
@@ -92,16 +92,21 @@ class Problem:
         )
 
     def _trees(self, spec: ModelSpec, progress: Progress) -> Learner:
-        train = TreeData(
-            self._cached("train", lambda: self.encoder.matrix(self.data, self.train)),
-            self._of(self.target, self.train),
-            self._row_weights(spec),
+        classes = self.classes.count if self.classes else 0
+        train = self._cached(
+            "tree data",
+            lambda: tree_data(
+                self.encoder.matrix(self.data, self.train),
+                self._of(self.target, self.train),
+                self._row_weights(spec),
+                classes,
+            ),
         )
         held_out = None
         if self.evaluation is not None:
             matrix = self._cached("evaluation", lambda: self.encoder.matrix(self.data, self.evaluation))
-            held_out = TreeData(matrix, self._of(self.target, self.evaluation), None)
-        return train_trees(spec, train, self.classes.count if self.classes else 0, held_out, progress)
+            held_out = tree_data(matrix, self._of(self.target, self.evaluation), None, classes)
+        return train_trees(spec, train, classes, held_out, progress)
 
     def _design(self, intercept: bool, rows: pa.Array | None) -> Any:
         return self.encoder.design(self.data, intercept=intercept, rows=rows)

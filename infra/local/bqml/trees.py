@@ -78,19 +78,12 @@ class TreeLearner:
         return cls(booster, outputs)
 
 
-@dataclass(frozen=True)
-class TreeData:
-    """A matrix with its labels; ``classes`` stand in falling order, which XGBoost never needs to know."""
+def tree_data(matrix: Matrix, target: npt.NDArray[Any], weights: Floats | None, classes: int) -> xgboost.DMatrix:
+    """A matrix with its labels as XGBoost takes it; the matrix itself need not be kept.
 
-    matrix: Matrix
-    target: npt.NDArray[Any]
-    weights: Floats | None
-
-    def dmatrix(self, *, quantised: bool, classes: int) -> xgboost.DMatrix:
-        """As XGBoost takes it; ``quantised`` for the histogram method, which then never holds the raw numbers."""
-        label = _xgboost_label(self.target, classes)
-        kind = xgboost.QuantileDMatrix if quantised else xgboost.DMatrix
-        return kind(self.matrix, label=label, weight=self.weights)
+    Not a QuantileDMatrix: with the same trees, it takes a fifth longer for what it saves in memory.
+    """
+    return xgboost.DMatrix(matrix, label=_xgboost_label(target, classes), weight=weights)
 
 
 def _xgboost_label(target: npt.NDArray[Any], classes: int) -> npt.NDArray[np.float32]:
@@ -100,9 +93,9 @@ def _xgboost_label(target: npt.NDArray[Any], classes: int) -> npt.NDArray[np.flo
 
 def train_trees(
     spec: ModelSpec,
-    train: TreeData,
+    train: xgboost.DMatrix,
     classes: int,
-    evaluation: TreeData | None,
+    evaluation: xgboost.DMatrix | None,
     progress: Progress,
 ) -> TreeLearner:
     """Train; ``classes`` 0 = regression.
@@ -111,18 +104,14 @@ def train_trees(
     training loss where nothing evaluates).
     """
     params = parameters(spec, classes)
-    quantised = params["tree_method"] == "hist"
-    train_matrix = train.dmatrix(quantised=quantised, classes=classes)
-    watched = [(train_matrix, "train")]
-    if evaluation is not None:
-        watched.append((evaluation.dmatrix(quantised=False, classes=classes), "eval"))
+    watched = [(train, "train")] + ([(evaluation, "eval")] if evaluation is not None else [])
     forest = not spec.has("learn_rate")
     rounds = 1 if forest else spec.value("max_iterations")
     early = None if forest or not spec.value("early_stop") else float(spec.value("min_rel_progress"))
     callback = _Watch(params["eval_metric"], float(params["eta"]), early, progress)
     try:
         booster = xgboost.train(
-            params, train_matrix, num_boost_round=rounds, evals=watched, verbose_eval=False, callbacks=[callback]
+            params, train, num_boost_round=rounds, evals=watched, verbose_eval=False, callbacks=[callback]
         )
     except xgboost.core.XGBoostError as error:
         raise BqmlError(f"Training failed in XGBoost: {str(error).splitlines()[0]}") from error
