@@ -78,8 +78,13 @@ def run_cases(
     Example: bqloop sql test deal_duplicates/checks/ends_before_start.sql
     """
     named = [template_path(file) for file in files or ()]
-    templates = Templates.from_tree(model_of(load_settings("local")))
+    settings = load_settings("local")
+    model = model_of(settings)
+    templates = Templates.from_tree(model)
     cases = [case for case in find_cases(CASES, named) if case.path in templates.sources]
+    if model != settings.models[0]:
+        # The cases of what all models share speak of the first one's tables.
+        cases = [case for case in cases if case.path.startswith(f"{model}/")]
     if not cases:
         wanted = f"{named[0].removesuffix('.sql')}/<case>.yml" if named else "<path of the file>/<case>.yml"
         raise InputError(f"there is no case. You can write one in tests/sql/{wanted}; sql/README.md says how")
