@@ -10,7 +10,7 @@ import pyarrow as pa
 from bqemulator.api.dependencies import AppContext
 from sqlglot import exp
 
-from ...bqml import BqmlError, Model, ModelSpec, train
+from ...bqml import BqmlError, Model, ModelSpec, in_canonical_order, train
 from ..dialect import parse
 from ..engine import ThreadedEngine
 from ..errors import BigQueryError
@@ -28,6 +28,8 @@ TRAINING, EVALUATION = ("training_data",), ("evaluation_data", "eval_data", "val
 KEPT_BY_THE_MODEL = ("labels", "description", "friendly_name", "expiration_timestamp", "kms_key_name")
 """Options that say something about the resource, not about the training."""
 STATISTICS = "CREATE_MODEL"
+REORDERING = ("joins", "group", "distinct", "limit", "with_", "laterals", "qualify", "order")
+"""Parts of a SELECT after which DuckDB's threads decide the order of the rows, and with it the last bits of a model."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,21 @@ class CreateModel:
             beside.close()
 
     def _rows(self, query: exp.Expr, session: Session, statements: Statements) -> pa.Table:
-        ready = statements.ready(query.copy(), session)
-        return self._relations.table(ready, session, statements)
+        rows = self._relations.table(statements.ready(query.copy(), session), session, statements)
+        return rows if self._is_plain_scan(query, session) else in_canonical_order(rows)
+
+    def _is_plain_scan(self, query: exp.Expr, session: Session) -> bool:
+        """Whether the rows are sure to come in the order in which a table has them, whatever threads do."""
+        if not isinstance(query, exp.Select) or any(query.args.get(part) for part in REORDERING):
+            return False
+        source = query.args.get("from_")
+        table = source.this if source is not None else None
+        if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier) or query.find(exp.Window):
+            return False
+        if any(inner is not query for inner in query.find_all(exp.Query) if not isinstance(inner, exp.Table)):
+            return False
+        meta = self._context.catalog.get_table(table.catalog or session.project, table.db, table.name)
+        return meta is not None and meta.view_query is None
 
     def _evaluator(self, session: Session, statements: Statements) -> Any:
         return lambda expressions, rows: self._relations.evaluate(expressions, rows, session, statements)
