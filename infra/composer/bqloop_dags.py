@@ -53,15 +53,20 @@ def run_stage(
     return handed_on
 
 
+def was_asked_for(message: dict[str, Any] | None) -> bool:
+    """Whether the monitor handed a message to `check` on."""
+    return message is not None
+
+
 def task(stage: str, model: str, *, follows: bool = False) -> PythonVirtualenvOperator:
     """The task of one stage."""
     return PythonVirtualenvOperator(
         task_id=stage,
         python_callable=run_stage,
         op_args=[str(SOURCE), stage, model, AS_OF, "{{ dag_run.conf or None }}", follows],
-        # The comment makes a changed lock another environment.
-        requirements=[f"# {hashlib.sha256(LOCK.read_bytes()).hexdigest()}", f"-r {LOCK}"],
-        pip_install_options=["--require-hashes", "--only-binary=:all:"],
+        # Airflow reads requirements itself, and knows neither hashes nor other files; a changed lock is another comment.
+        requirements=[f"# {hashlib.sha256(LOCK.read_bytes()).hexdigest()}"],
+        pip_install_options=["--require-hashes", "--only-binary=:all:", "-r", str(LOCK)],
         venv_cache_path=os.environ.get("BQLOOP_ENVIRONMENTS") or f"{tempfile.gettempdir()}/bqloop-environments",
         system_site_packages=False,
         expect_airflow=False,
@@ -91,7 +96,7 @@ for model in SETTINGS["models"]:
         with dag(f"bqloop_{model}_{stage}", stage, model) as single:
             done = task(stage, model)
             if stage == "monitor":  # past its limits, drift asks for a run
-                asked = ShortCircuitOperator(task_id="drifted", python_callable=bool, op_args=[done.output])
+                asked = ShortCircuitOperator(task_id="drifted", python_callable=was_asked_for, op_args=[done.output])
                 run = TriggerDagRunOperator(task_id="retrain", trigger_dag_id=loop.dag_id, conf=done.output)
                 asked >> run
         globals()[single.dag_id] = single

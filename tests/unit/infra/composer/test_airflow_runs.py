@@ -58,7 +58,7 @@ class Composer:
             "BQLOOP_ENVIRONMENTS": str(self.home / "environments"),
         }
         done = subprocess.run(
-            [AIRFLOW, *words], env=environment, cwd=self.home, capture_output=True, text=True, check=False
+            [AIRFLOW, *words], env=environment, cwd=self.home, capture_output=True, text=True, check=False, timeout=900
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
         return done.stdout
