@@ -19,9 +19,11 @@ from deployment.cli import (
     imports,
     labels,
     loop,
+    monitoring,
     new,
     promotion,
     runs,
+    sql_case,
     sql_cases,
     sql_files,
     sql_preview,
@@ -48,6 +50,7 @@ app.command()(loop.history)
 app.command()(loop.cost)
 app.command()(evaluation.evaluate)
 app.command()(loop.score)
+app.command()(monitoring.monitor)
 app.command()(export.export)
 app.command()(promotion.review)
 app.command()(promotion.approve)
@@ -59,6 +62,7 @@ app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")
 app.add_typer(new.app, name="new")
 sql_files.app.command("test")(sql_cases.run_cases)
+sql_files.app.command("case")(sql_case.make_case)
 sql_files.app.command()(sql_preview.preview)
 app.add_typer(sql_files.app, name="sql")
 app.command("try")(try_change.try_sql)

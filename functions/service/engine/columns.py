@@ -248,7 +248,9 @@ def joined(columns: Sequence[Column]) -> Column:
     null = None
     if any(c.null is not None for c in columns):
         null = np.concatenate([np.zeros(len(c), np.bool_) if c.null is None else c.null for c in columns])
-    return Column(np.concatenate([c.values for c in columns]), null)
+    kinds = {c.values.dtype for c in columns if c.null is None or not c.null.all()}
+    kind = kinds.pop() if len(kinds) == 1 else None  # what is NULL alone has no type of its own
+    return Column(np.concatenate([c.values if kind is None else c.values.astype(kind) for c in columns]), null)
 
 
 def _texts_like(column: Column, pool: Pool) -> TextColumn:

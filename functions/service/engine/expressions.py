@@ -245,6 +245,8 @@ class Expressions:
 
     def _cast(self, node: exp.Expr) -> Evaluate:
         to = _TYPES.get(node.args["to"].this.name, node.args["to"].sql("bigquery"))
+        if to == "DATE" and isinstance(node.this, exp.Literal) and node.this.is_string:
+            return self._constant(np.datetime64(node.this.this, "D"))
         return self._unary(lambda one: numbers.cast(one, to), node.this)
 
     def _date(self, node: exp.Expr) -> Evaluate:

@@ -3,26 +3,14 @@
 import datetime as dt
 import math
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
-from deployment.stages.run import policy_of
-from etl.names import Naming
-from etl.settings import load_settings
-from etl.templates import Templates, in_order
-from etl.warehouse import Warehouse
 from functions.service.candidate_index import MemoryIndex
-from functions.service.feature_program import FeatureProgram
+from functions.service.compact_index import CompactIndex
 from functions.service.index_keeper import in_utc
-from functions.service.policy import serving_policy
-from infra.local.bigquery import BigQueryServer
-
-MODEL = "deal_duplicates"
-NOW = dt.datetime(2026, 11, 21, 6, tzinfo=dt.UTC)
+from tests.parity.service.service_world import NOW, World, differences, labelled, pair_of, world_of
 
 TITLES = [
     "Sony Turntable PSLX350H 33-1/3 RPM",
@@ -72,85 +60,31 @@ def deals() -> list[dict[str, Any]]:
 
 
 def labels() -> list[dict[str, Any]]:
-    known = deals()
     judged = [(a, b) for a in range(0, 48, 5) for b in range(1, 48, 7) if a != b]
-    return [
-        {
-            "left_source": known[a]["source"],
-            "left_id": known[a]["deal_id"],
-            "right_source": known[b]["source"],
-            "right_id": known[b]["deal_id"],
-            "is_duplicate": known[a]["title"] == known[b]["title"],
-            "labelled_at": NOW - dt.timedelta(days=1),
-            "ingested_at": NOW - dt.timedelta(days=1),
-            "origin": "import",
-        }
-        for a, b in judged
-    ]
-
-
-class World:
-    """The warehouse's tables, and the service's program over the same frozen statistics."""
-
-    def __init__(self, folder: Path, endpoint: str) -> None:
-        settings = load_settings("local", endpoints={"bigquery": endpoint})
-        self.client = bigquery.Client(
-            settings.project, AnonymousCredentials(), location="US", client_options={"api_endpoint": endpoint}
-        )
-        self.templates = Templates.from_tree(MODEL)
-        self.policy = policy_of(self.templates)
-        self.serving = serving_policy(self.policy)
-        self.naming = Naming.of(settings, MODEL)
-        self.warehouse = Warehouse(self.client, settings)
-        self.client.create_dataset(settings.dataset, exists_ok=True)
-        tables = self.naming.tables(self.templates.stems(f"{MODEL}/tables"))
-        features = self.templates.stems(f"{MODEL}/features")
-        context = {"table": tables, "run_table": self.naming.run_tables(features, "t"), "policy": self.policy}
-        for name in ("raw_deals", "labels"):
-            self.warehouse.read_arrow(self.templates.render(f"{MODEL}/tables/{name}.sql", context))
-        self.load("raw_deals", deals())
-        self.load("labels", labels())
-        rendered = {n: self.templates.render(f"{MODEL}/features/{n}.sql", context) for n in features}
-        parameters = {**self.policy.parameters, "as_of": NOW + dt.timedelta(days=1), "run_id": "r", "model": MODEL}
-        for name in in_order({n: r.run_tables for n, r in rendered.items()}, [self.serving.features]):
-            self.warehouse.read_arrow(rendered[name], parameters)
-        frozen = {name: self.table(name) for name in self.policy.frozen}
-        self.program = FeatureProgram(self.templates, self.policy, self.serving, frozen)
-
-    def load(self, name: str, rows: list[dict[str, Any]]) -> None:
-        columns = sorted({column for row in rows for column in row})
-        as_json = [{c: _plain(row.get(c)) for c in columns} for row in rows]
-        assert self.client.insert_rows_json(self.naming.table(name), as_json) == []
-
-    def table(self, name: str) -> Any:
-        return self.client.list_rows(self.naming.run_table("t", name)).to_arrow(create_bqstorage_client=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+    return labelled(deals(), judged)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    folder = tmp_path_factory.mktemp("parity")
-    server = BigQueryServer(folder / "state", project="bqloop-local", registry=None, storage_root=folder / "gs")
-    server.start()
-    yield World(folder, server.endpoint)
-    server.stop()
+    with world_of(tmp_path_factory.mktemp("parity"), deals(), labels()) as made:
+        yield made
+
+
+def memory_index(world: World) -> MemoryIndex:
+    return MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()])
+
+
+def compact_index(world: World) -> CompactIndex:
+    assert world.program.compiled is not None
+    return CompactIndex.of(world.program.compiled, [in_utc(d) for d in deals()])
 
 
 def test_every_feature_of_every_pair_is_the_warehouses_to_the_ninth_decimal(world: World) -> None:
-    expected = {_pair(row): row for row in world.table(world.serving.features).to_pylist()}
+    expected = {pair_of(row): row for row in world.table(world.serving.features).to_pylist()}
+    assert world.program.compiled is not None
     got = world.program.compute([in_utc(d) for d in deals()], list(expected))
     assert len(got) == len(expected) > 100
-    different: dict[str, Any] = {}
-    for row in got:
-        for name, wanted in expected[_pair(row)].items():
-            if not _same(wanted, row[name]):
-                different.setdefault(name, (_pair(row), wanted, row[name]))
-    assert different == {}
+    assert differences(expected, got) == {}
 
 
 def test_every_pair_of_deals_with_a_word_has_a_row_of_finite_numbers_whatever_is_missing(world: World) -> None:
@@ -158,20 +92,22 @@ def test_every_pair_of_deals_with_a_word_has_a_row_of_finite_numbers_whatever_is
     pairs = [(("s", str(a)), ("s", str(b))) for a in range(len(bare)) for b in range(len(bare)) if str(a) < str(b)]
     rows = world.program.compute([in_utc(d) for d in bare], pairs)
     wordless = str(TITLES.index("!!! ??? ---"))
-    assert {_pair(row) for row in rows} >= {(a, b) for a, b in pairs if wordless not in (a[1], b[1])}
+    assert {pair_of(row) for row in rows} >= {(a, b) for a, b in pairs if wordless not in (a[1], b[1])}
     assert all(math.isfinite(v) for row in rows for v in row.values() if isinstance(v, float))
 
 
-def test_the_index_meets_the_deals_that_the_warehouse_lets_meet(world: World) -> None:
-    index = MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()])
+@pytest.mark.parametrize("make", [memory_index, compact_index])
+def test_the_index_meets_the_deals_that_the_warehouse_lets_meet(world: World, make: Any) -> None:
+    index = make(world)
     names = {row["deal_key"]: (row["source"], row["deal_id"]) for row in world.table("clean_deals").to_pylist()}
     expected = {(names[r["left_key"]], names[r["right_key"]]) for r in world.table("candidate_pairs").to_pylist()}
     got = {pair for key in names.values() for pair in index.rivals([(key, key)])}
     assert got == expected
 
 
-def test_a_new_deal_finds_its_twin_and_is_found_itself_once_it_was_added(world: World) -> None:
-    index = MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()])
+@pytest.mark.parametrize("make", [memory_index, compact_index])
+def test_a_new_deal_finds_its_twin_and_is_found_itself_once_it_was_added(world: World, make: Any) -> None:
+    index = make(world)
     known = {**in_utc(deals()[0]), "source": "gamma", "deal_id": "new"}
     twin = ("alpha", "deal-0")
     assert (twin, ("gamma", "new")) in index.request([known]).candidates()
@@ -190,11 +126,32 @@ def test_quotes_in_a_deal_are_text_and_nothing_else(world: World) -> None:
     assert row["title_edit"] == 1.0
 
 
-def _pair(row: Any) -> Any:
-    return (row["left_source"], row["left_id"]), (row["right_source"], row["right_id"])
+def test_an_index_in_files_gives_what_the_one_in_memory_gives_and_takes_new_deals(world: World, tmp_path: Any) -> None:
+    in_memory = compact_index(world)
+    in_memory.write(tmp_path)
+    index = CompactIndex.read(in_memory.features, tmp_path)
+    new = [{**in_utc(deal), "source": "asked"} for deal in deals()[:9]]
+    assert sorted(index.request(new).candidates()) == sorted(in_memory.request(new).candidates())
+    keys = [(deal["source"], deal["deal_id"]) for deal in deals()]
+    assert index.deals(keys) == in_memory.deals(keys)
+    assert index.rivals([(keys[0], keys[1])]) == in_memory.rivals([(keys[0], keys[1])])
+    for deal in new:
+        index.add([deal])
+    assert len(index) == len(deals()) + 9
+    changed = {**new[0], "title": "something else altogether", "description": None, "brand": None, "model_number": None}
+    index.add([changed])
+    assert len(index) == len(deals()) + 9
+    assert index.deals([("asked", changed["deal_id"])])["asked", changed["deal_id"]]["title"] == changed["title"]
 
 
-def _same(wanted: Any, got: Any) -> bool:
-    if isinstance(wanted, int | float | Decimal) and not isinstance(wanted, bool):
-        return got is not None and math.isclose(float(wanted), float(got), rel_tol=1e-9, abs_tol=1e-9)
-    return bool(wanted == got)
+def test_features_of_new_deals_beside_known_ones_are_those_of_all_deals_given(world: World) -> None:
+    index = compact_index(world)
+    new = {**in_utc(deals()[0]), "source": "asked", "deal_id": "new"}
+    beside = index.request([new])
+    pairs = beside.candidates()
+    rivals = sorted(index.rivals(pairs) - set(pairs))
+    everything = [new, *(in_utc(deal) for deal in deals())]
+    expected = world.program.compute_in_database(everything, [*pairs, *rivals])
+    got = beside.features(world.program, pairs, rivals)
+    assert {pair_of(row) for row in got} == set(pairs)
+    assert differences({pair_of(row): row for row in expected}, got) == {}

@@ -1,0 +1,1 @@
+"""What the stage `monitor` found over time: `findings` reads it from the ledger, `page` draws it."""
