@@ -53,14 +53,15 @@ def type_of(values: Sequence[Any]) -> str:
 def as_json(row: Mapping[str, Any], schema: Sequence[bigquery.SchemaField]) -> dict[str, Any]:
     """A row as it is streamed: instants as text, JSON as its text."""
     kinds = {column.name: column.field_type for column in schema}
-    return {
-        name: json.dumps(value)
-        if kinds.get(name) == "JSON" and value is not None
-        else value.isoformat()
-        if isinstance(value, dt.date)
-        else value
-        for name, value in row.items()
-    }
+    found = dict(row)
+    for name, value in row.items():
+        if value is not None and kinds.get(name) == "JSON":
+            found[name] = json.dumps(value)
+        elif isinstance(value, dt.date):
+            found[name] = value.isoformat()
+        elif isinstance(value, Decimal):
+            found[name] = str(value)
+    return found
 
 
 def compared(expected: Rows, found: Rows, tolerance: float) -> tuple[Rows, Rows]:

@@ -151,6 +151,14 @@ class Bench:
         """
         return _CaseRun(self._client, self._settings, self._templates, case, self.schema_of).carry_out()
 
+    def answer(self, case: Case) -> Rows:
+        """The rows that the case's file gives for what the case gives, whatever it expects.
+
+        Raises:
+            StatementError: BigQuery refuses the statement.
+        """
+        return _CaseRun(self._client, self._settings, self._templates, case, self.schema_of).answer()
+
     def schema_of(self, kind: str, name: str) -> list[bigquery.SchemaField]:
         """Columns of a persistent table or view, as its DDL makes them, none of them required.
 
@@ -195,6 +203,20 @@ class _CaseRun:
     schema_of: Any
 
     def carry_out(self) -> Result:
+        expected = self.case.content["expected"]
+        found = self.answer()
+        if not isinstance(expected, Mapping):
+            return Result(self.case, *compared(rows_of(expected), found, self._tolerance))
+        missing: Rows = []
+        unexpected: Rows = []
+        for name, rows in expected.items():
+            one, other = compared(rows_of(rows), self.warehouse.rows(self._full_name(name)), self._tolerance)
+            missing += [{"table": name, **row} for row in one]
+            unexpected += [{"table": name, **row} for row in other]
+        return Result(self.case, missing, unexpected)
+
+    def answer(self) -> Rows:
+        """Rows of what the file builds or selects; none of a statement that writes."""
         self.settings = _dataset(self.settings)
         for dataset in (self.settings.dataset, self.settings.ledger_dataset):
             self.client.create_dataset(dataset)
@@ -210,24 +232,11 @@ class _CaseRun:
             needed = self.templates.render(path, self._context())
             self.warehouse.read_arrow(needed, self._parameters(needed))
         if self.case.path.split("/")[-2] == "train":
-            return Result(self.case, *compared(rows_of(content["expected"]), self._predictions(), self._tolerance))
+            return self._predictions()
         statement = self.templates.render(self.case.path, self._context())
-        parameters = self._parameters(statement)
-        expected = content["expected"]
-        if isinstance(expected, Mapping):
-            self.warehouse.read(statement, parameters)
-            missing: Rows = []
-            unexpected: Rows = []
-            for name, rows in expected.items():
-                one, other = compared(rows_of(rows), self.warehouse.rows(self._full_name(name)), self._tolerance)
-                missing += [{"table": name, **row} for row in one]
-                unexpected += [{"table": name, **row} for row in other]
-            return Result(self.case, missing, unexpected)
-        found = self.warehouse.read(statement, parameters)
-        built = self._built(statement)
-        if built:
-            found = self.warehouse.rows(built)
-        return Result(self.case, *compared(rows_of(expected), found, self._tolerance))
+        found = self.warehouse.read(statement, self._parameters(statement))
+        built = "" if isinstance(content["expected"], Mapping) else self._built(statement)
+        return self.warehouse.rows(built) if built else found
 
     @property
     def _tolerance(self) -> float:

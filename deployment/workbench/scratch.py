@@ -21,8 +21,10 @@ from google.api_core import exceptions as api
 from google.cloud import bigquery
 
 from deployment.application import Application
+from deployment.setup import definitions
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Run
+from deployment.stages.tables import of_run
 from etl.errors import StatementError, UnavailableError
 from etl.names import Naming
 from etl.templates import RenderedSql
@@ -109,10 +111,21 @@ def scratch_run(app: Application, model: str, tell: Callable[[str], None]) -> It
                 model=model, run_id=f"{model}-try-{now:%Y-%m-%d-%H%M%S%f}", stage="features", as_of=now
             )
             usual = app.run(message)
-            yield ScratchRun(**vars(usual), scratch=name, tell=tell)
+            run = ScratchRun(**vars(usual), scratch=name, tell=tell)
+            _make_own_tables(app, run)
+            yield run
         finally:
             tell("removing the scratch dataset")
             remove(app.bigquery, f"{settings.project}.{name}")
+
+
+def _make_own_tables(app: Application, run: ScratchRun) -> None:
+    """Make the tables that a run writes beside its own in the scratch dataset, empty."""
+    tables = of_run(run)
+    for statement in definitions(app, run.message.model):
+        name = statement.path.rsplit("/", 1)[-1].removesuffix(".sql")
+        if run.naming.table(name).split(".")[1] == run.scratch:
+            run.warehouse.read_arrow(tables.render(statement.path))
 
 
 def _create(app: Application, name: str, now: dt.datetime) -> None:

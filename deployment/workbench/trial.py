@@ -17,7 +17,6 @@ from deployment.evidence import Evidence
 from deployment.gate import Decision
 from deployment.gate import decide as apply_gate
 from deployment.gate_policy import gate_policy_of
-from deployment.setup import definitions
 from deployment.stages.champion import champion_of_version
 from deployment.stages.check import violations
 from deployment.stages.decide import evidence_of
@@ -129,7 +128,6 @@ def try_change(
     clock = _Clock(begin)
     with scratch_run(app, model, tell) as run:
         clock.begin("checks on incoming data")
-        _own_tables(app, run)
         checks = [found for found in violations(run) if found["rows"]]
         clock.begin("features")
         own = of_run(run)
@@ -170,15 +168,6 @@ def try_change(
         usage=run.usage,
         slice_metric=policy.slices.metric if policy.slices else "f1_score",
     )
-
-
-def _own_tables(app: Application, run: ScratchRun) -> None:
-    """Make the tables that a run writes beside its own in the scratch dataset, empty."""
-    tables = of_run(run)
-    for statement in definitions(app, run.message.model):
-        name = statement.path.rsplit("/", 1)[-1].removesuffix(".sql")
-        if run.naming.table(name).split(".")[1] == run.scratch:
-            run.warehouse.read_arrow(tables.render(statement.path))
 
 
 def _unregistered(run: ScratchRun, name: str) -> Candidate:

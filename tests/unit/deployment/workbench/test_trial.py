@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from deployment.workbench import scratch
+from deployment.workbench.case_from_rows import sample_inputs
 from deployment.workbench.trial import Trial, try_change
 from deployment.workbench.trial_answer import Answer
 from deployment.workbench.trial_report import trial_data, trial_markdown, trial_page
@@ -139,6 +140,16 @@ def test_what_a_killed_try_left_behind_expires_and_goes_with_the_next(project: P
 
     assert gone == ["left_by_a_killed_try"]
     assert left.default_table_expiration_ms == 12 * 3600 * 1000
+    assert len(datasets(project)) == 2
+
+
+def test_rows_for_a_case_are_those_that_the_file_reads(project: Project) -> None:
+    project.edit("x,\n  y")
+
+    sample = sample_inputs(project.app, MODEL, f"{MODEL}/features/training_features.sql", 3)
+
+    assert set(sample.given) == {"known_points"}
+    assert [set(row) for row in sample.given["known_points"]] == [{"point_id", "is_far", "x", "y", "split"}] * 3
     assert len(datasets(project)) == 2
 
 
