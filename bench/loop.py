@@ -17,6 +17,8 @@ from deployment.application import Application
 from deployment.cli.session import application
 from deployment.stages.message import StageMessage
 from deployment.stages.protocol import run_stage
+from deployment.stages.train import candidate_alias
+from etl.names import run_slug
 
 MODEL = "deal_duplicates"
 
@@ -54,3 +56,16 @@ def carry_out(app: Application, run_id: str, as_of: dt.datetime, stages: tuple[s
             raise RuntimeError(f"{run_id} {stage}: {event and event.status} {event and event.details.get('reason')}")
         details = dict(event.details)
     return details
+
+
+def crown(app: Application, run_id: str, metrics: list[dict[str, Any]]) -> None:
+    """Make the candidate that is best on validation champion, without a rollout.
+
+    Args:
+        app: bqloop.
+        run_id: The run that trained it.
+        metrics: What the stage `evaluate` of that run recorded under that name.
+    """
+    judged = {row["name"]: row["average_precision"] for row in metrics if row["split"] == "validation"}
+    alias = candidate_alias(run_slug(MODEL, run_id), max(judged, key=lambda name: judged[name]))
+    app.registry.put_champion(MODEL, alias)

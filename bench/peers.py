@@ -30,10 +30,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, carry_out, throw_away_cloud
+from bench.loop import MODEL, carry_out, crown, throw_away_cloud
 from bench.scale import FIRST_DAY, SEED, load_day, scored
-from deployment.stages.train import candidate_alias
-from etl.names import run_slug
 from etl.sample_deals import World, day_batches, generate_labels
 
 HERE = Path(__file__).parent
@@ -129,9 +127,7 @@ def measure(size: int, days: int, labels: int, folder: Path) -> dict[str, float]
         began = time.monotonic()
         trained = carry_out(app, run_id, as_of, ("check", "features", "train", "evaluate"))
         learn = time.monotonic() - began
-        judged = {row["name"]: row["average_precision"] for row in trained["metrics"] if row["split"] == "validation"}
-        alias = candidate_alias(run_slug(MODEL, run_id), max(judged, key=lambda name: judged[name]))
-        app.registry.promote(MODEL, alias, expected=None)
+        crown(app, run_id, trained["metrics"])
         score = scored(app, f"{run_id}-2", as_of)["seconds"]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         sql = (

@@ -29,10 +29,8 @@ from google.cloud import bigquery
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, carry_out, throw_away_cloud
+from bench.loop import MODEL, carry_out, crown, throw_away_cloud
 from deployment.application import Application
-from deployment.stages.train import candidate_alias
-from etl.names import run_slug
 from etl.sample_deals import World, day_batches, generate_labels
 
 STEPS = {
@@ -133,9 +131,7 @@ def measure(size: int, days: int, labels: int) -> dict[str, Any]:
         as_of = noon + dt.timedelta(days=days - 1)
         run_id = f"{MODEL}-{as_of:%Y-%m-%d}"
         trained = carry_out(app, run_id, as_of, ("check", "features", "train", "evaluate"))
-        judged = {row["name"]: row["average_precision"] for row in trained["metrics"] if row["split"] == "validation"}
-        alias = candidate_alias(run_slug(MODEL, run_id), max(judged, key=lambda name: judged[name]))
-        app.registry.promote(MODEL, alias, expected=None)
+        crown(app, run_id, trained["metrics"])
         whole = scored(app, f"{run_id}-2", as_of)
         found = truth_of(app, f"{run_id}-2", world, days)
         load_day(app, small, 0, days, 0)
