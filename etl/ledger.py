@@ -30,6 +30,7 @@ class Event:
         details: What the stage found and did.
         at: When it was recorded; None before it is.
         sql_sha: Hash of the SQL that ran.
+        git_sha: Commit of the code that ran it.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class Event:
     details: Mapping[str, Any]
     at: dt.datetime | None = None
     sql_sha: str = ""
+    git_sha: str = ""
 
     @property
     def event_id(self) -> str:
@@ -116,6 +118,7 @@ class Ledger:
                 details=json.loads(row["details"] or "{}"),
                 at=row["recorded_at"],
                 sql_sha=row["sql_sha"] or "",
+                git_sha=row["git_sha"] or "",
             )
             for row in self.read("events_of_run", run_id=run_id)
         ]

@@ -23,7 +23,7 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run, as `bqloop sta
 def show(
     run: RunId, as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False
 ) -> None:
-    """Show every event of a run, oldest first.
+    """Show every event of a run, oldest first, and what it takes to make the run anew: instant, commit, SQL.
 
     Example: bqloop runs show deal_duplicates-2026-11-21
     """
@@ -31,7 +31,16 @@ def show(
         _, events = _events(app_, run)
         if as_json:
             rows = [
-                {"stage": e.stage, "status": e.status, "attempt": e.attempt, "recorded_at": e.at, "details": e.details}
+                {
+                    "stage": e.stage,
+                    "status": e.status,
+                    "attempt": e.attempt,
+                    "recorded_at": e.at,
+                    "as_of": e.as_of,
+                    "git_sha": e.git_sha,
+                    "sql_sha": e.sql_sha,
+                    "details": e.details,
+                }
                 for e in events
             ]
             print_json(rows)
@@ -41,6 +50,9 @@ def show(
             reason = str(e.details.get("reason", "")).replace("[", "\\[")
             table.add_row(f"{e.at:%Y-%m-%d %H:%M:%S}", e.stage, e.status, str(e.attempt), reason)
         OPTIONS.console.print(table)
+        first = events[0]
+        told = f"as of {first.as_of.isoformat()}, commit {first.git_sha or 'unknown'}, SQL {first.sql_sha}"
+        OPTIONS.console.print(told, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -10,6 +10,7 @@ SELECT
   attempt,
   recorded_at,
   as_of,
+  git_sha,
   sql_sha,
   TO_JSON_STRING(details) AS details
 FROM {{ ledger.events }}

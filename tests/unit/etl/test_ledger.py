@@ -56,6 +56,7 @@ def test_an_event_comes_back_as_it_was_recorded(ledger: Ledger, run_id: str) -> 
     assert found.details == details
     assert (found.stage, found.status, found.attempt, found.as_of) == ("evaluate", "SUCCEEDED", 2, AS_OF)
     assert found.at is not None
+    assert (found.git_sha, found.sql_sha) == ("abc", Templates.from_tree(MODEL).sha), "what it takes to make it anew"
 
 
 def test_a_run_stands_where_its_last_event_left_it(ledger: Ledger, run_id: str) -> None:
