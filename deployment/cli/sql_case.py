@@ -19,7 +19,9 @@ def make_case(
     file: Annotated[Path, typer.Argument(help="A file of features/ or checks/.")],
     name: Annotated[str, typer.Option(help="Name of the case: what it shows, in words joined by _.")],
     says: Annotated[str, typer.Option(help="One sentence: what must hold.")],
-    rows: Annotated[int, typer.Option(min=1, max=50, help="Rows of the table of pairs, else of the first table, that it reads.")] = 4,
+    rows: Annotated[
+        int, typer.Option(min=1, max=50, help="Rows of the table of pairs, else of the first table, that it reads.")
+    ] = 4,
     folder: Annotated[Path, typer.Option(help="Where cases stand.")] = CASES,
 ) -> None:
     """Make a case from real rows: rows of what a file reads that belong together, and what it gives for them.
