@@ -70,5 +70,6 @@ _SIMPLE = (
     (pa.types.is_large_binary, "BYTES"),
     (pa.types.is_date, "DATE"),
     (pa.types.is_time, "TIME"),
+    (pa.types.is_interval, "INTERVAL"),
     (pa.types.is_null, "INT64"),
 )

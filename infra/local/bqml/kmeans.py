@@ -158,7 +158,8 @@ def _squared(points: Floats, centroids: Floats) -> Floats:
 def _cosine(points: Floats, centroids: Floats) -> Floats:
     lengths = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(centroids, axis=1)
     similarity = np.divide(points @ centroids.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0)
-    return np.asarray(1.0 - similarity)
+    # Rounding may take the similarity of parallel vectors above 1, and what is drawn by distance bears no negative ones.
+    return np.asarray(np.maximum(1.0 - similarity, 0.0))
 
 
 def davies_bouldin(points: Floats, learner: KMeansLearner) -> float:

@@ -154,7 +154,8 @@ def _clusters(graph: Graph, learner: KMeansLearner, points: Tensor) -> dict[str,
         lengths = graph.apply("Sqrt", (norms,), DOUBLE, (-1, 1), T=DOUBLE)
         both = graph.apply("Mul", (lengths, graph.doubles(np.sqrt(own))), DOUBLE, shape, T=DOUBLE)
         similarity = graph.apply("DivNoNan", (products, both), DOUBLE, shape, T=DOUBLE)
-        distance = graph.apply("Sub", (graph.doubles(1.0), similarity), DOUBLE, shape, T=DOUBLE)
+        apart = graph.apply("Sub", (graph.doubles(1.0), similarity), DOUBLE, shape, T=DOUBLE)
+        distance = graph.apply("Maximum", (apart, graph.doubles(0.0)), DOUBLE, shape, T=DOUBLE)
     else:
         twice = graph.apply("Mul", (products, graph.doubles(-2.0)), DOUBLE, shape, T=DOUBLE)
         rest = graph.apply("AddV2", (norms, graph.doubles(own)), DOUBLE, shape, T=DOUBLE)

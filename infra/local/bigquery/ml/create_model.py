@@ -28,6 +28,8 @@ TRAINING, EVALUATION = ("training_data",), ("evaluation_data", "eval_data", "val
 KEPT_BY_THE_MODEL = ("labels", "description", "friendly_name", "expiration_timestamp", "kms_key_name")
 """Options that say something about the resource, not about the training."""
 STATISTICS = "CREATE_MODEL"
+DUCKDB_TYPE = b"bqemu.duckdb_type"
+"""Where bqemulator notes the type of a column that Arrow's does not tell."""
 REORDERING = ("joins", "group", "distinct", "limit", "with_", "laterals", "qualify", "order")
 """Parts of a SELECT after which DuckDB's threads decide the order of the rows, and with it the last bits of a model."""
 
@@ -141,6 +143,7 @@ class CreateModel:
             rows, extras = transform.freeze(request.clause, rows, evaluate, session.parameters)
             if evaluation is not None:
                 raise BigQueryError("notImplemented", "TRANSFORM with two queries is not carried out here")
+        _refuse_json(rows)
         warm = self._models.load(existing) if existing is not None and spec.options.get("warm_start") else None
         model = train(spec, rows, evaluation=evaluation, warm_start=warm, cancel=session.job.cancelled)
         session.job.raise_if_cancelled()
@@ -194,6 +197,17 @@ class CreateModel:
 
     def _evaluator(self, session: Session, statements: Statements) -> Any:
         return lambda expressions, rows: self._relations.evaluate(expressions, rows, session, statements)
+
+
+def _refuse_json(rows: pa.Table) -> None:
+    """JSON reaches the library as text; BigQuery does not take it for a feature."""
+    for field in rows.schema:
+        if (field.metadata or {}).get(DUCKDB_TYPE) == b"JSON":
+            raise BigQueryError(
+                "invalidQuery",
+                f"Column {field.name!r} has type JSON, which is not supported as a feature.",
+                location="query",
+            )
 
 
 def default_model_id(name: str) -> str:

@@ -133,3 +133,12 @@ def test_preprocessed_rows_can_be_sorted_by_what_is_not_shown(rows):
 
 def test_div_divides_the_whole_of_its_first_argument_by_the_whole_of_its_second(rows):
     assert rows("SELECT DIV(a + 1, 2), DIV(a - 1, b + 1) FROM (SELECT 8 AS a, 2 AS b)") == [(9 // 2, 7 // 3)]
+
+
+@pytest.mark.parametrize(("value", "kind"), [("JSON '1'", "JSON"), ("INTERVAL 1 DAY", "INTERVAL")])
+def test_a_column_that_is_no_feature_is_refused_by_name_and_type(rows, value, kind):
+    with pytest.raises(exceptions.BadRequest, match=f"'odd' has type {kind}"):
+        rows(
+            "CREATE MODEL d.gaps_odd OPTIONS (model_type = 'logistic_reg', input_label_cols = ['y']) "
+            f"AS SELECT f, {value} AS odd, y FROM d.gaps"
+        )

@@ -111,3 +111,17 @@ def test_functions_for_labels_refuse_an_unsupervised_model(fitted, function):
     model = fitted(blobs(), model_type="KMEANS", num_clusters=2)
     with pytest.raises(BqmlError):
         call(function, model, None, {})
+
+
+@pytest.mark.parametrize("method", ["RANDOM", "KMEANS++"])
+def test_parallel_rows_have_no_negative_cosine_distance(fitted, method):
+    # Multiples of one vector: rounding makes the cosine of some pairs 1 + 2e-16.
+    table = pa.table({"a": [0.1 * i for i in range(1, 200)], "b": [0.3 * i for i in range(1, 200)]})
+    options = {"standardize_features": False, "kmeans_init_method": method}
+    model = fitted(table, model_type="KMEANS", num_clusters=3, distance_type="COSINE", **options)
+    distances = [
+        pair["DISTANCE"]
+        for row in call("PREDICT", model, table, {}).to_pylist()
+        for pair in row["NEAREST_CENTROIDS_DISTANCE"]
+    ]
+    assert min(distances) >= 0.0
