@@ -54,6 +54,8 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "bytes_billed": "INT64",
         "slot_ms": "INT64",
         "turn": "INT64",
+        "succession": "INT64",
+        "claimant": "STRING",
         **dict.fromkeys(("event_id", "stage", "status", "git_sha", "sql_sha", "details"), "STRING"),
     },
 }
