@@ -26,8 +26,8 @@ MODEL = "deal_duplicates"
 class _Silent:
     """A publisher that leaves the successor to us."""
 
-    def publish(self, message: StageMessage) -> None:
-        pass
+    def publish(self, message: StageMessage) -> str:
+        return ""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def judge(pairs: Path, truth: Path) -> dict[str, Any]:
     return dict(zip(found.columns, found.fetchall()[0], strict=True))
 
 
-RUNS = {
+RUNS: dict[str, Callable[[int, argparse.Namespace, Path], dict[str, float]]] = {
     "bqloop": run_bqloop,
     "splink em": partial(run_splink, learn="em"),
     "splink labels": partial(run_splink, learn="labels"),

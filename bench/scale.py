@@ -135,9 +135,9 @@ def measure(size: int, days: int, labels: int) -> dict[str, Any]:
         whole = scored(app, f"{run_id}-2", as_of)
         found = truth_of(app, f"{run_id}-2", world, days)
         load_day(app, small, 0, days, 0)
-        day = scored(app, f"{MODEL}-{as_of + dt.timedelta(days=1):%Y-%m-%d}", as_of + dt.timedelta(days=1))
+        added = scored(app, f"{MODEL}-{as_of + dt.timedelta(days=1):%Y-%m-%d}", as_of + dt.timedelta(days=1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {**found, **whole, "day_seconds": day["seconds"], "day_tables": day["tables"], "peak_gb": peak}
+    return {**found, **whole, "day_seconds": added["seconds"], "day_tables": added["tables"], "peak_gb": peak}
 
 
 def scored(app: Application, run_id: str, as_of: dt.datetime) -> dict[str, Any]:
