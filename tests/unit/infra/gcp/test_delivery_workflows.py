@@ -80,3 +80,14 @@ def test_every_command_of_ours_is_one(name: str) -> None:
     used = set(re.findall(r"\.venv/bin/bqloop (?:--env \w+ )?(\w+)", text))
     assert used
     assert used <= known
+
+
+def test_cloud_build_takes_the_same_steps_as_the_workflow_and_has_no_key() -> None:
+    text = (ROOT / "infra" / "gcp" / "cloudbuild.yaml").read_text()
+    scripts = "\n".join(step["script"] for step in yaml.safe_load(text)["steps"])
+    by_the_workflow = "\n".join(s.get("run", "") for s in steps("deploy-environment.yml"))
+    ours = re.compile(r"\.venv/bin/bqloop (\w+)|gcloud ((?:artifacts docker images |builds )[\w-]+)")
+    assert ours.findall(scripts) == ours.findall(by_the_workflow)
+    order = [scripts.index(word) for word in ("bqloop package", "images scan", "bqloop deploy", "bqloop doctor")]
+    assert order == sorted(order)
+    assert not re.search(r"(?i)secret|private_key|credentials_json", text)

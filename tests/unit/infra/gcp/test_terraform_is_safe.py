@@ -86,3 +86,10 @@ def test_what_alerts_count_is_what_the_code_logs() -> None:
     assert {("alert", "dead_letter"), ("alert", "rolled_back"), ("alert", "stale_champion")} <= set(counted)
     for field, value in counted:
         assert field == "stage" or f'{field}="{value}"' in code, f"nothing logs {field}={value}"
+
+
+def test_whatever_checkov_may_not_say_is_explained_where_it_is_silenced() -> None:
+    skips = re.findall(r"checkov:skip=(\w+)(:?)(.*)", _TEXT)
+    assert skips
+    assert [name for name, _, why in skips if len(why.split()) < 5] == []
+    assert not list(GCP.rglob(".checkov*")), "what is not looked at stands beside what it is about"
