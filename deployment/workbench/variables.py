@@ -56,7 +56,9 @@ _FOLDERS: dict[str, dict[str, str]] = {
         "turn": "INT64",
         "succession": "INT64",
         "claimant": "STRING",
-        **dict.fromkeys(("event_id", "stage", "status", "git_sha", "sql_sha", "details"), "STRING"),
+        **dict.fromkeys(
+            ("event_id", "stage", "status", "git_sha", "sql_sha", "details", "version", "instead_of"), "STRING"
+        ),
     },
 }
 # Folders whose statements a part of the loop runs with parameters of its own; Google's analyzer infers their types.
