@@ -113,3 +113,14 @@ def test_logical_types_in_avro_are_refused_by_name(export: Callable[..., list[Pa
     with pytest.raises(exceptions.GoogleAPICallError, match="use_avro_logical_types"):
         export("SELECT 1 AS a", "format = 'AVRO', use_avro_logical_types = TRUE")
     assert export("SELECT 1 AS a", "format = 'AVRO', use_avro_logical_types = FALSE")
+
+
+def test_what_a_model_predicts_is_exported(rows: Callable[..., Any], export: Callable[..., list[Path]]) -> None:
+    rows("CREATE OR REPLACE TABLE d.known AS SELECT x / 10 AS x, x > 20 AS y FROM UNNEST(GENERATE_ARRAY(1, 40)) AS x")
+    rows(
+        "CREATE OR REPLACE MODEL d.exported OPTIONS (model_type = 'LOGISTIC_REG', input_label_cols = ['y'], "
+        "data_split_method = 'NO_SPLIT') AS SELECT * FROM d.known"
+    )
+    query = "SELECT predicted_y, x FROM ML.PREDICT(MODEL d.exported, (SELECT 0.1 AS x UNION ALL SELECT 4.0)) ORDER BY x"
+    (file,) = export(query, "format = 'CSV'")
+    assert [line.split(",")[0] for line in file.read_text().splitlines()] == ["predicted_y", "false", "true"]
