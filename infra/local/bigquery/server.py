@@ -32,6 +32,7 @@ from .costs import Costs
 from .discovery import discovery_routes
 from .driving import drive
 from .engine import ThreadedEngine
+from .extract_jobs import ExtractJobs
 from .job import Job, Outcome
 from .job_routes import job_routes, remove_upload
 from .job_runner import JobRunner
@@ -153,7 +154,7 @@ class _Parts:
                 "query": queries.run,
                 "load": self._load(LoadJobs(self.context, self.engine)),
                 "copy": self._emulated("copy", executor.execute_copy_job),
-                "extract": self._emulated("extract", executor.execute_extract_job),
+                "extract": ExtractJobs(self._emulated("extract", executor.execute_extract_job), ml.ddl).run,
             },
             own_transactions=queries.is_script,
             after_transaction=self.statements.refresh_catalog,
@@ -209,12 +210,15 @@ class _Parts:
 
         def run(job: Job) -> Outcome:
             destination = job.section.get("destinationTable")
-            if destination:
-                job.touched_catalog = True
-                key = (destination.get("projectId") or job.project, destination["datasetId"], destination["tableId"])
-                appends = job.section.get("writeDisposition") == "WRITE_APPEND"
-                cast("TimeTravel", self.context.snapshots).before_change(*key, append_only=appends)
+            if not destination:
+                drive(execute(job.project, job.job_id, job.configuration, self.context))
+                return Outcome()
+            job.touched_catalog = True
+            key = (destination.get("projectId") or job.project, destination["datasetId"], destination["tableId"])
+            history = cast("TimeTravel", self.context.snapshots)
+            history.before_change(*key, append_only=job.section.get("writeDisposition") == "WRITE_APPEND")
             drive(execute(job.project, job.job_id, job.configuration, self.context))
+            history.record_change(*key)
             return Outcome()
 
         return run

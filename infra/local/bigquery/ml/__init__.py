@@ -35,7 +35,7 @@ class MlStatements:
         self._relations = relations
         self._functions = TableFunctions(models, relations)
         self._create = CreateModel(context, models, relations, engine)
-        self._ddl = ModelDdl(context, models)
+        self.ddl = ModelDdl(context, models)
 
     def run_statement(self, sql: str, session: Session, statements: Statements) -> Result | None:
         """Carry out a statement about models; None if it is about something else."""
@@ -45,7 +45,7 @@ class MlStatements:
         text = _COMMENTS.sub("", sql, count=1).strip().rstrip(";").rstrip()
         if kind == "CREATE":
             return self._create.run(text, session, statements)
-        return getattr(self._ddl, kind.lower())(text, session)  # type: ignore[no-any-return]
+        return getattr(self.ddl, kind.lower())(text, session)  # type: ignore[no-any-return]
 
     def replace_functions(self, tree: exp.Expr, session: Session, statements: Statements) -> exp.Expr:
         """A query with the results of its ML functions in their places."""

@@ -142,7 +142,7 @@ class CreateModel:
             evaluate = self._evaluator(session, statements)
             rows, extras = transform.freeze(request.clause, rows, evaluate, session.parameters)
             if evaluation is not None:
-                raise BigQueryError("notImplemented", "TRANSFORM with two queries is not carried out here")
+                evaluation = transform.replay_kept(extras, evaluation, evaluate)
         _refuse_json(rows)
         warm = self._models.load(existing) if existing is not None and spec.options.get("warm_start") else None
         model = train(spec, rows, evaluation=evaluation, warm_start=warm, cancel=session.job.cancelled)

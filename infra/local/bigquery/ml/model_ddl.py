@@ -16,7 +16,7 @@ from ...bqml import BqmlError
 from ..errors import BigQueryError
 from ..job import now_ms
 from .create_model import default_model_id
-from .model_store import ModelEntry, ModelStore
+from .model_store import Key, ModelEntry, ModelStore
 from .names import key_of_text
 from .option_values import parse_options
 
@@ -30,6 +30,7 @@ _ALTER = re.compile(
 )
 _DROP = re.compile(rf"DROP\s+MODEL\s+(?P<exists>IF\s+EXISTS\s+)?{_NAME}\Z", re.IGNORECASE | re.DOTALL)
 _EXPORT = re.compile(rf"EXPORT\s+MODEL\s+{_NAME}\s*(?:OPTIONS\s*\((?P<options>.*)\))?\Z", re.IGNORECASE | re.DOTALL)
+SAVED_MODEL = "ML_TF_SAVED_MODEL"
 REGISTRY_OPTIONS = ("model_registry", "vertex_ai_model_id")
 
 
@@ -103,30 +104,43 @@ class ModelDdl:
         from ..statements import Result
 
         match = _matched(_EXPORT, text, "EXPORT MODEL")
-        entry = self._models.get(key_of_text(match["name"], session.project))
         options = parse_options(match["options"] or "", session.parameters)
         uri = options.pop("uri", None)
         trial = options.pop("trial_id", None)
         options.pop("overwrite", None)
+        if options:
+            raise BigQueryError(
+                "invalidQuery", f"Unknown EXPORT MODEL option: {', '.join(sorted(options))}", location="query"
+            )
+        self.export_to(key_of_text(match["name"], session.project), uri, trial, None)
+        return Result("EXPORT_MODEL")
+
+    def export_to(self, key: Key, uri: Any, trial_id: int | None, wanted: str | None) -> int:
+        """Write a model's files under a gs:// URI; `wanted` is a destinationFormat. Returns how many files.
+
+        Raises:
+            BigQueryError: `notFound`; the URI is none; the model cannot be exported, or not in this format.
+        """
+        entry = self._models.get(key)
         if not isinstance(uri, str) or not uri.startswith("gs://"):
             raise BigQueryError(
                 "invalidQuery",
                 "EXPORT MODEL needs the option URI, a folder in Cloud Storage (gs://...)",
                 location="query",
             )
-        if options:
-            raise BigQueryError(
-                "invalidQuery", f"Unknown EXPORT MODEL option: {', '.join(sorted(options))}", location="query"
-            )
+        has = "ML_XGBOOST_BOOSTER" if "TREE" in entry.model_type or "FOREST" in entry.model_type else SAVED_MODEL
+        if wanted is not None and wanted != has:
+            raise BigQueryError("invalid", f"A {entry.model_type} model is extracted as {has}, not as {wanted}")
         target = Path(_resolve_uri(uri, self._context))
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:
+            folder = Path(work) / "model"
             try:
-                self._models.load(entry).export(Path(work) / "model", trial_id=trial)
+                self._models.load(entry).export(folder, trial_id=trial_id)
             except BqmlError as error:
                 raise BigQueryError(error.reason, error.message, location="query") from error
-            shutil.copytree(Path(work) / "model", target, dirs_exist_ok=True)
-        return Result("EXPORT_MODEL")
+            shutil.copytree(folder, target, dirs_exist_ok=True)
+            return sum(1 for path in folder.rglob("*") if path.is_file())
 
 
 def _resource_options(options: dict[str, Any]) -> dict[str, Any]:

@@ -65,6 +65,14 @@ def replay(model: Model, rows: pa.Table, evaluate: Evaluate, *, with_label: bool
     return evaluate(_spread(projections, rows), known)
 
 
+def replay_kept(extras: Mapping[str, Any], rows: pa.Table, evaluate: Evaluate) -> pa.Table:
+    """The transformed rows, label included, by what `freeze` has kept for a model that is being made."""
+    kept = extras[EXTRA]
+    projections = _projections(kept["sql"])
+    known, _ = compute(projections, rows, evaluate, {}, kept["learnt"])
+    return evaluate(_spread(projections, rows), known)
+
+
 def is_transformed(model: Model) -> bool:
     """Whether a model was made with TRANSFORM."""
     return EXTRA in model.extras

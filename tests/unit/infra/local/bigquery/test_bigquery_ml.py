@@ -110,6 +110,30 @@ def test_export_model_writes_its_files(rows, state):
     assert any((state / "gs/bucket/exported").iterdir())
 
 
+def test_an_extract_job_writes_a_model_in_its_own_format(client, rows, state):
+    source = bigquery.ModelReference.from_string(f"{client.project}.d.m")
+    config = bigquery.ExtractJobConfig(destination_format="ML_TF_SAVED_MODEL")
+    client.extract_table(source, "gs://bucket/extracted", source_type="Model", job_config=config).result()
+    assert (state / "gs/bucket/extracted/saved_model.pb").is_file()
+    config = bigquery.ExtractJobConfig(destination_format="ML_XGBOOST_BOOSTER")
+    with pytest.raises(exceptions.BadRequest, match="ML_TF_SAVED_MODEL"):
+        client.extract_table(source, "gs://bucket/no", source_type="Model", job_config=config).result()
+
+
+def test_two_queries_are_transformed_alike(rows):
+    rows(
+        "CREATE OR REPLACE MODEL d.twice TRANSFORM (ML.STANDARD_SCALER(f) OVER () AS z, y) "
+        "OPTIONS (model_type = 'logistic_reg', input_label_cols = ['y']) AS ("
+        "training_data AS (SELECT f, y FROM d.training WHERE MOD(f, 5) > 0), "
+        "evaluation_data AS (SELECT f, y FROM d.training WHERE MOD(f, 5) = 0 AND f BETWEEN 401 AND 600))"
+    )
+    # The scale of the evaluation rows alone would put the border of 500 elsewhere.
+    ((recall,),) = rows("SELECT recall FROM ML.EVALUATE(MODEL d.twice)")
+    assert recall > 0.8
+    (row,) = rows("SELECT z FROM ML.TRANSFORM(MODEL d.twice, (SELECT 500 AS f))")
+    assert row == (pytest.approx(0.0, abs=0.01),)
+
+
 @pytest.mark.parametrize(
     ("sql", "reason", "says"),
     [
