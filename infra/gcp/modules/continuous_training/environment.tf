@@ -31,12 +31,15 @@ locals {
     { delivery = local.file.service_accounts.scheduler },
   )
 
-  # Every BQLOOP_ variable that a function reads; the rest comes from the environment file inside the archive.
+  # Every variable that a function reads; the rest comes from the environment file inside the archive. Google sets
+  # GOOGLE_CLOUD_PROJECT in no function of the 2nd generation; log lines need it to be found with their request.
   variables = {
     BQLOOP_ENV     = var.environment
     BQLOOP_PROJECT = local.project
     BQLOOP_BUCKET  = local.bucket
     BQLOOP_GIT_SHA = var.git_sha
+
+    GOOGLE_CLOUD_PROJECT = local.project
   }
 
   # Where a model's SQL is looked for, as etl/templates.py does: its own folder, its kind's, every kind's.

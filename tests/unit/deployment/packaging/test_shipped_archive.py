@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -27,14 +28,15 @@ from deployment.packaging.contents import runtime_files
 from deployment.setup import prepare
 from etl.settings import environment_file, load_settings
 from infra.local.cloud import LocalCloud
-from tests.e2e.test_loop import import_generated, today, wait_for
+from tests.e2e.test_loop import MODEL, PATIENCE, runs, today
+from tests.e2e.test_whole_rollouts import FEW_LABELS, MANY_LABELS, Story
 
 ROOT = Path(__file__).resolve().parents[4]
 FUNCTIONS = yaml.safe_load((ROOT / "infra" / "environments" / "dev.yaml").read_text())["functions"]
-STAGES = ("check", "features", "train", "evaluate", "decide", "deploy")
 COLD_START = 60.0
+REFRESH = yaml.safe_load((ROOT / "sql" / "deal_duplicates" / "model.yml").read_text())["serving"]["refresh_seconds"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,29 @@ def test_every_entry_point_starts_in_a_fresh_environment(name: str, shipped: Shi
             assert answer(address, b'{"no": "event"}') == 400
 
 
-def test_the_shipped_functions_carry_a_run_from_check_to_champion(
+def test_the_containers_own_command_starts_the_service(shipped: Shipped) -> None:
+    dockerfile = (ROOT / "deployment" / "packaging" / "Dockerfile").read_text()
+    command = json.loads(dockerfile.rsplit("\nCMD ", 1)[1])
+    variables = dict(
+        re.findall(r"\b([A-Z_]+)=(\S+)", dockerfile[dockerfile.index("ENV ") : dockerfile.index("WORKDIR")])
+    )
+    port = free_port()
+    path = {"PATH": f"{shipped.python.parent}:{os.environ['PATH']}", "HOME": str(shipped.folder.parent)}
+    process = subprocess.Popen(
+        command, cwd=shipped.folder, env=variables | NOWHERE | path | {"PORT": str(port)}, stderr=subprocess.DEVNULL
+    )
+    try:
+        end = time.monotonic() + COLD_START
+        while answer(f"http://127.0.0.1:{port}/healthz") != 200:
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_the_shipped_functions_carry_the_whole_loop(
     shipped: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = yaml.safe_load(environment_file("local").read_text())
@@ -124,25 +148,68 @@ def test_the_shipped_functions_carry_a_run_from_check_to_champion(
     cloud = LocalCloud(config, tmp_path, root=ROOT, with_functions=False, with_scheduler=False)
     cloud.start()
     with contextlib.ExitStack() as open_:
+        open_.callback((shipped.folder / "infra" / "environments" / "local.yaml").unlink)
         open_.callback(cloud.stop)
-        for name, value in cloud.environment().items():
+        for name, value in (cloud.environment() | ROLLOUT).items():
             monkeypatch.setenv(name, value)
         app = Application(load_settings("local"))
         prepare(app)
-        import_generated(app, tmp_path, 0)
         subscriber = open_.enter_context(SubscriberClient())
-        for name in (*STAGES, "dead-letter"):
-            address = open_.enter_context(running(name, shipped, cloud.environment()))
-            topic = app.settings.topic_path(FUNCTIONS[name]["topic"])
-            subscription = topic.replace("/topics/", "/subscriptions/")
-            # The path that Terraform gives the push endpoint.
-            subscriber.modify_push_config(
-                subscription=subscription, push_config={"push_endpoint": f"{address}/{topic}"}
-            )
-        cloud.trigger("check")
-        ended = wait_for(app, f"deal_duplicates-{today()}")
-    assert ended["state"] == "PROMOTED", ended["reason"]
-    (shipped.folder / "infra" / "environments" / "local.yaml").unlink()
+        addresses = {}
+        for name, function in FUNCTIONS.items():
+            addresses[name] = open_.enter_context(running(name, shipped, cloud.environment() | ROLLOUT))
+            if function["trigger"] == "pubsub":
+                topic = app.settings.topic_path(function["topic"])
+                # The path that Terraform gives the push endpoint.
+                subscriber.modify_push_config(
+                    subscription=topic.replace("/topics/", "/subscriptions/"),
+                    push_config={"push_endpoint": f"{addresses[name]}/{topic}"},
+                )
+        walk_the_loop(Story(cloud, app, tmp_path), addresses["service"])
+
+
+# Two steps, so that a challenger needs a tick of the function `rollout` to arrive.
+ROLLOUT = {
+    "BQLOOP_ROLLOUT__STEPS": "[50, 100]",
+    "BQLOOP_ROLLOUT__HOLD_MINUTES": "0",
+    "BQLOOP_ROLLOUT__MINIMUM_REQUESTS": "5",
+}
+
+
+def walk_the_loop(story: Story, service: str) -> None:
+    """A champion, its predictions and what people say of them, a challenger that follows it, scoring and watching."""
+    story.import_day(0, FEW_LABELS)
+    champion = story.train("first", until="PROMOTED")
+    table = f"{story.app.settings.project}.{story.app.settings.dataset}"
+    labels = list(story.app.bigquery.list_rows(f"{table}.labels", max_results=40))
+    pairs = [
+        {s: {"source": row[f"{s}_source"], "deal_id": row[f"{s}_id"]} for s in ("left", "right")} for row in labels
+    ]
+
+    def ask(path: str, content: object) -> int | None:
+        return answer(f"{service}{path}", json.dumps(content).encode())
+
+    def logged() -> int:
+        return int(story.app.bigquery.get_table(f"{table}.inference_log").num_rows or 0)
+
+    assert ask("/feedback", {**pairs[0], "is_duplicate": True, "given_by": "somebody"}) == 200
+    assert [ask("/score", {"pairs": [pair]}) for pair in pairs[:5]] == [200] * 5
+    story.import_day(1, MANY_LABELS)
+    challenger = story.train("second", until="CANARY")
+    time.sleep(REFRESH)  # the service looks up who answers that often
+    assert [ask("/score", {"pairs": [pair]}) for pair in pairs] == [200] * len(pairs)
+    story.wait(lambda: logged() == 5 + len(pairs), 60)
+    step = story.tick()
+    assert (step["action"], step["version"], step["share"]) == ("promote", challenger, 100), step["reason"]
+    assert story.aliases == {"champion": challenger, "default": challenger}
+    assert champion != challenger
+    for stage, state in {"score": "SCORED", "monitor": "MONITORED"}.items():
+        story.cloud.trigger(stage)
+        story.wait(lambda stage=stage, state=state: ended(story, stage) == state, PATIENCE)  # type: ignore[misc]
+
+
+def ended(story: Story, stage: str) -> str:
+    return str(runs(story.app).get(f"{MODEL}-{stage}-{today()}", {}).get("state"))
 
 
 def test_nothing_of_the_laptops_engine_is_installed(shipped: Shipped) -> None:

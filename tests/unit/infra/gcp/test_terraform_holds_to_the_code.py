@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from deployment.application import Application
+from deployment.packaging.contents import runtime_files
 from deployment.setup import definitions
 from deployment.stages.message import Stage
 from etl.settings import Settings, load_settings
@@ -117,13 +118,29 @@ def test_every_variable_is_a_setting_and_only_what_the_file_cannot_know_is_set(
 ) -> None:
     variables = evaluated(environment)["variables"]
     keys = {f"BQLOOP_{name.upper()}" for name in Settings.model_fields}
-    assert set(variables) <= keys
+    assert set(variables) <= keys | read_from_the_environment()
     assert variables == {
         "BQLOOP_ENV": environment,
         "BQLOOP_PROJECT": PROJECT,
         "BQLOOP_BUCKET": f"{PROJECT}-bqloop",
         "BQLOOP_GIT_SHA": "abc123",
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
     }
+
+
+def read_from_the_environment() -> set[str]:
+    """Names that what is shipped reads by `os.environ`, settings aside."""
+    texts = [content.decode() for name, content in runtime_files(ROOT).items() if name.endswith(".py")]
+    return set(re.findall(r"os\.environ(?:\.get\(|\[)\"(\w+)\"", "\n".join(texts)))
+
+
+def test_every_variable_that_python_reads_is_set(environment: str, evaluated: Evaluate) -> None:
+    # Where the buffer lies is told for tests and other machines; without it, it lies below the temporary folder.
+    optional = {"BQLOOP_INFERENCE_BUFFER"}
+    of_the_image = set(re.findall(r"\b([A-Z_]+)=", (ROOT / "deployment/packaging/Dockerfile").read_text()))
+    here = set(evaluated(environment)["variables"])
+    assert read_from_the_environment() - optional <= here | of_the_image
+    assert optional <= read_from_the_environment()
 
 
 def test_settings_read_with_terraforms_variables_are_those_of_the_project(
