@@ -57,6 +57,12 @@ class Retention(_Section):
     inference_log_days: int = Field(default=365, ge=1)
 
 
+class Scoring(_Section):
+    """Batch scoring: after how many runs that each added to the ones before all is built anew, which bounds their number."""
+
+    rebuild_after: int = Field(default=30, ge=1)
+
+
 class Budget(_Section):
     """Limits for this model; the environment's limit holds as well."""
 
@@ -90,6 +96,7 @@ class ModelPolicy(_Section):
         gate: The gate's section, validated by `deployment.gate_policy`.
         rollout: Overrides of the environment's rollout.
         serving: The service's section.
+        scoring: How batch scoring goes on from day to day.
         retention: How long things are kept.
         budget: Limits of this model.
     """
@@ -116,6 +123,7 @@ class ModelPolicy(_Section):
     gate: dict[str, Any]
     rollout: dict[str, Any] = {}
     serving: dict[str, Any] = {}
+    scoring: Scoring = Scoring()
     retention: Retention = Retention()
     budget: Budget = Budget()
 

@@ -122,7 +122,13 @@ def retrain(
             raise typer.Exit(1)
 
 
-def score(as_of: AsOf = "", as_json: AsJson = False) -> None:
+def score(
+    as_of: AsOf = "",
+    rebuild: Annotated[
+        bool, typer.Option(help="Score all deals again, not only what came since the last time; the rows are the same.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Batch-score what came in with the champion, and cluster the duplicates.
 
     Example: bqloop score
@@ -131,7 +137,8 @@ def score(as_of: AsOf = "", as_json: AsJson = False) -> None:
     with application(functions=True) as app:
         model = model_of(app.settings)
         run_id = f"{model}-score-{instant:%Y-%m-%d-%H%M%S}"
-        app.publisher.publish(StageMessage(model=model, run_id=run_id, stage="score", as_of=instant))
+        options = {"rebuild": True} if rebuild else {}
+        app.publisher.publish(StageMessage(model=model, run_id=run_id, stage="score", as_of=instant, options=options))
         state = wait_for_run(app, model, run_id)
         print_json(state) if as_json else _show_run(state)
         if state["state"] == "FAILED":

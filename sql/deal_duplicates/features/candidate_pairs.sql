@@ -1,33 +1,46 @@
 {% import 'macros/similarity.sql' as similarity %}
+{% import 'macros/days.sql' as days %}
+{% set scoring = earlier | default(none) %}
 /*
   The pairs worth a closer look. One row per pair, `left_key` the deal whose source and id sort first.
 
   Deals meet where they share a key and fewer than @block_reach others came between them. Each keeps its best by
   cosine over the shared keys and by price: @candidates_elsewhere of other sources, @candidates_within of its own, or
-  @candidates_alone where there is one source only. Later deals choose among earlier ones and those of their own day,
-  never the other way round: what was chosen yesterday stays, and a rebuild of all days gives the same rows as the
-  days one by one.
+  @candidates_alone while there is one source only. Later deals choose among earlier ones and those of their own day (in
+  scoring: of their own run), never the other way round: what was chosen yesterday stays, and a rebuild of all days
+  gives the same rows as the days one by one.
 
-  Reads deal_blocks, deal_norms, clean_deals. Read by compared_pairs.
+  Reads deal_blocks, deal_norms, clean_deals, superseded_deals. Read by compared_pairs.
 */
 CREATE OR REPLACE TABLE {{ run_table.candidate_pairs }} AS
 WITH corpus AS (
-  SELECT COUNT(DISTINCT source) AS sources
-  FROM {{ run_table.clean_deals }}
+  SELECT MAX(IF(place = 2, since, NULL)) AS second_source_on
+  FROM (
+    SELECT
+      MIN(seen_on) AS since,
+      ROW_NUMBER() OVER (ORDER BY MIN(seen_on), source) AS place
+    FROM {{ days.united(run_table.clean_deals, scoring) }}
+    GROUP BY source
+  ) AS sources
 ),
 
 met AS (
   SELECT
     mine.deal_key,
     other.deal_key AS other_key,
-    SUM(mine.weight * other.weight) AS dot
+    ROUND(SUM(mine.weight * other.weight), 9) AS dot
   FROM {{ run_table.deal_blocks }} AS mine
-  INNER JOIN {{ run_table.deal_blocks }} AS other
+  INNER JOIN {{ days.united(run_table.deal_blocks, scoring) }} AS other
     ON
       mine.key = other.key
       AND mine.deal_key != other.deal_key
       AND mine.seen_on >= other.seen_on
       AND ABS(mine.place - other.place) <= @block_reach
+  {% if scoring %}
+    LEFT JOIN {{ run_table.superseded_deals }} AS superseded
+      ON other.deal_key = superseded.deal_key
+    WHERE superseded.superseded_on IS NULL OR superseded.superseded_on > mine.seen_on
+  {% endif %}
   GROUP BY mine.deal_key, other.deal_key
 ),
 
@@ -37,6 +50,7 @@ ranked AS (
     other.deal_key AS other_key,
     mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id) AS in_order,
     mine.source = other.source AS is_within,
+    mine.seen_on,
     ROW_NUMBER() OVER (
       PARTITION BY mine.deal_key, mine.source = other.source
       ORDER BY
@@ -46,9 +60,9 @@ ranked AS (
   FROM met
   INNER JOIN {{ run_table.clean_deals }} AS mine
     ON met.deal_key = mine.deal_key
-  INNER JOIN {{ run_table.clean_deals }} AS other
+  INNER JOIN {{ days.united(run_table.clean_deals, scoring) }} AS other
     ON met.other_key = other.deal_key
-  INNER JOIN {{ run_table.deal_norms }} AS norm
+  INNER JOIN {{ days.united(run_table.deal_norms, scoring) }} AS norm
     ON met.other_key = norm.deal_key
 )
 
@@ -59,7 +73,7 @@ FROM ranked
 CROSS JOIN corpus
 WHERE
   ranked.place <= CASE
-    WHEN corpus.sources = 1 THEN @candidates_alone
+    WHEN corpus.second_source_on IS NULL OR ranked.seen_on < corpus.second_source_on THEN @candidates_alone
     WHEN ranked.is_within THEN @candidates_within
     ELSE @candidates_elsewhere
   END

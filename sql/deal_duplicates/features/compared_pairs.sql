@@ -1,6 +1,6 @@
 /*
   All pairs that features are computed for: the candidates that blocking found and the labelled pairs, found or not,
-  so that a labelled pair sees the same rivals as a new one. One row per pair.
+  so that a labelled pair sees the same rivals as a new one. Scoring has candidates alone. One row per pair.
 
   Reads candidate_pairs, labelled_pairs. Read by pair_words, pair_codes, pair_features.
 */
@@ -9,8 +9,10 @@ SELECT
   left_key,
   right_key
 FROM {{ run_table.candidate_pairs }}
-UNION DISTINCT
-SELECT
-  left_key,
-  right_key
-FROM {{ run_table.labelled_pairs }}
+{% if earlier is not defined %}
+  UNION DISTINCT
+  SELECT
+    left_key,
+    right_key
+  FROM {{ run_table.labelled_pairs }}
+{% endif %}

@@ -1,4 +1,5 @@
 {% import 'macros/similarity.sql' as similarity %}
+{% import 'macros/days.sql' as days %}
 /*
   How the model numbers of the two deals of a pair agree. One row per pair with a code on either side.
 
@@ -12,7 +13,7 @@ WITH codes AS (
     deal_key,
     token AS code,
     idf
-  FROM {{ run_table.deal_weights }}
+  FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
   WHERE field = 'code'
 ),
 
@@ -28,7 +29,7 @@ sought AS (
     FROM {{ run_table.compared_pairs }} AS pair
     INNER JOIN codes
       ON pair.{{ mine }} = codes.deal_key
-    INNER JOIN {{ run_table.clean_deals }} AS deal
+    INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS deal
       ON pair.{{ other }} = deal.deal_key
     {{ 'UNION ALL' if not loop.last }}
   {% endfor %}

@@ -6,7 +6,7 @@
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_features }} AS
 SELECT
-  signals.* EXCEPT (left_seller, right_seller),
+  signals.* EXCEPT (left_seller, right_seller, met_on),
   context.* EXCEPT (left_key, right_key)
 FROM {{ run_table.pair_signals }} AS signals
 INNER JOIN {{ run_table.pair_context }} AS context

@@ -5,7 +5,7 @@
   differs. Rounded, because sums of floats differ in their last digits from one engine to the next, and what is a tie
   in one has to be a tie in the other.
 
-  Reads pair_signals. Read by pair_context.
+  Reads pair_signals. Read by pair_sides, pair_context.
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_scores }} AS
 SELECT
@@ -15,6 +15,7 @@ SELECT
   right_source,
   left_seller,
   right_seller,
+  met_on,
   ROUND(title_cosine + text_cosine + pair_cosine + gram_cosine, 9) AS likeness,
   ROUND(rarest_shared_anywhere - rarest_alone_lesser - rarest_alone_greater, 9) AS rareness,
   ROUND(titles_found, 9) AS found,

@@ -1,3 +1,4 @@
+{% import 'macros/days.sql' as days %}
 /*
   Which sequences the titles of a pair share: words next to each other, characters next to each other. One row per
   pair.
@@ -14,7 +15,7 @@ WITH sequences AS (
     field,
     token,
     idf
-  FROM {{ run_table.deal_weights }}
+  FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
   WHERE field IN ('pair', 'gram')
 )
 

@@ -1,4 +1,5 @@
 {% import 'macros/similarity.sql' as similarity %}
+{% import 'macros/days.sql' as days %}
 /*
   What can be said about two deals without looking at others: each column one feature. One row per pair.
 
@@ -19,6 +20,8 @@ SELECT
   two.deal_id AS right_id,
   CONCAT(one.source, ' ', COALESCE(one.merchant, '')) AS left_seller,
   CONCAT(two.source, ' ', COALESCE(two.merchant, '')) AS right_seller,
+  -- Since when the two could be compared.
+  GREATEST(one.seen_on, two.seen_on) AS met_on,
 
   -- Words, weighted by rarity.
   -- The titles as bags of words: the plainest likeness.
@@ -119,13 +122,13 @@ SELECT
   CAST(codes.left_key IS NULL AS INT64) AS codes_missing,
   LEAST(size_one.title_words, size_two.title_words) AS title_words_fewer
 FROM {{ run_table.compared_pairs }} AS pair
-INNER JOIN {{ run_table.clean_deals }} AS one
+INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS one
   ON pair.left_key = one.deal_key
-INNER JOIN {{ run_table.clean_deals }} AS two
+INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS two
   ON pair.right_key = two.deal_key
-INNER JOIN {{ run_table.deal_norms }} AS size_one
+INNER JOIN {{ days.united(run_table.deal_norms, earlier | default(none)) }} AS size_one
   ON pair.left_key = size_one.deal_key
-INNER JOIN {{ run_table.deal_norms }} AS size_two
+INNER JOIN {{ days.united(run_table.deal_norms, earlier | default(none)) }} AS size_two
   ON pair.right_key = size_two.deal_key
 INNER JOIN {{ run_table.pair_words }} AS words
   ON pair.left_key = words.left_key AND pair.right_key = words.right_key

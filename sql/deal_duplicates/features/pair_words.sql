@@ -1,3 +1,4 @@
+{% import 'macros/days.sql' as days %}
 /*
   Which words the two deals of a pair share and which only one has, summed by weight. One row per pair.
 
@@ -9,7 +10,7 @@
 CREATE OR REPLACE TABLE {{ run_table.pair_words }} AS
 WITH words AS (
   SELECT *
-  FROM {{ run_table.deal_weights }}
+  FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
   WHERE field = 'word'
 ),
 

@@ -1,3 +1,4 @@
+{% import 'macros/days.sql' as days %}
 /*
   Writes the duplicates: every deal that shares a cluster with another. One row per deal.
 
@@ -37,7 +38,7 @@ members AS (
         deal.deal_id ASC
     ) AS canonical
   FROM {{ run_table.clusters }} AS cluster
-  INNER JOIN {{ run_table.clean_deals }} AS deal
+  INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS deal
     ON cluster.deal_key = deal.deal_key
   INNER JOIN surest
     ON cluster.deal_key = surest.member

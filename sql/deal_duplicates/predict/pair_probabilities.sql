@@ -1,10 +1,10 @@
 /*
-  The champion's probability for every candidate pair. One row per pair.
+  The champion's probability for every candidate pair that no run before has scored. One row per pair.
 
   Features come from the champion's own SQL and frozen statistics, so they mean what it learned. @threshold is the one
   that it serves with.
 
-  Reads pair_features. Read by pair_verdicts, cluster_links.
+  Reads pair_features. Read by current_pairs.
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_probabilities }} AS
 SELECT
@@ -18,5 +18,7 @@ SELECT
     SELECT answer.prob
     FROM UNNEST(predicted_{{ policy.label }}_probs) AS answer
     WHERE CAST(answer.label AS STRING) = 'true'
-  ) AS probability
+  ) AS probability,
+  @run_id AS run_id,
+  @as_of AS scored_at
 FROM ML.PREDICT(model {{ champion.model }}, table {{ run_table.pair_features }})

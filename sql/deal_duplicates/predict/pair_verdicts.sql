@@ -1,8 +1,7 @@
 /*
-  Writes what the champion thinks of each pair to duplicate_pairs; the table then holds this run's pairs. One row per
-  pair.
+  Writes what the champion thinks of each pair to duplicate_pairs, whichever of its runs said so. One row per pair.
 
-  Reads pair_probabilities. Read by people and `bqloop export`.
+  Reads current_pairs. Read by people and `bqloop export`.
 */
 CREATE OR REPLACE TABLE {{ table.duplicate_pairs }}
 PARTITION BY DATE(scored_at)
@@ -16,6 +15,6 @@ SELECT
   probability >= @threshold AS is_duplicate,
   @threshold AS threshold,
   {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
-  @run_id AS run_id,
-  @as_of AS scored_at
-FROM {{ run_table.pair_probabilities }}
+  run_id,
+  scored_at
+FROM {{ run_table.current_pairs }}

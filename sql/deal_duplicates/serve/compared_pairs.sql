@@ -2,7 +2,7 @@
   The pairs of one request, in the place of features/compared_pairs: what is asked about and its rivals. One row per
   pair, `left_key` the deal whose source and id sort first.
 
-  Run by the prediction service in its own engine. Reads the request's pairs, clean_deals. Read by pair_overlap and on.
+  Run by the prediction service in its own engine. Reads the request's pairs, clean_deals. Read by pair_words and on.
 */
 CREATE OR REPLACE TABLE {{ run_table.compared_pairs }} AS
 SELECT DISTINCT

@@ -1,0 +1,15 @@
+{% import 'macros/days.sql' as days %}
+/*
+  All that the champion has said about the deals as they are now: pairs of this run and of those before it, less those
+  of versions of deals that others have taken the place of. One row per pair.
+
+  Reads pair_probabilities, superseded_deals. Read by pair_verdicts, cluster_links.
+*/
+CREATE OR REPLACE TABLE {{ run_table.current_pairs }} AS
+SELECT pair.*
+FROM {{ days.united(run_table.pair_probabilities, earlier | default(none)) }} AS pair
+LEFT JOIN {{ run_table.superseded_deals }} AS left_old
+  ON pair.left_key = left_old.deal_key
+LEFT JOIN {{ run_table.superseded_deals }} AS right_old
+  ON pair.right_key = right_old.deal_key
+WHERE left_old.deal_key IS NULL AND right_old.deal_key IS NULL

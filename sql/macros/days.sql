@@ -1,0 +1,26 @@
+{#
+  Scoring day by day: what earlier runs of the champion have built stands, and a run adds what is new.
+
+  `earlier` is given in scoring alone: the run's slug, and the slugs of the runs before it, oldest first. Where it is not
+  given (training, the prediction service), or where the run is the first, a table is the run's own.
+#}
+
+{# The rows of a run table, those of earlier runs among them. #}
+{% macro united(table, earlier) -%}
+  {%- if earlier and earlier.runs -%}
+(
+      SELECT * FROM {{ table }}
+      UNION ALL
+      {{ before(table, earlier) }}
+    )
+{%- else -%}
+    {{ table }}
+  {%- endif %}
+{%- endmacro %}
+
+{# The rows of earlier runs alone, as a query. #}
+{% macro before(table, earlier) -%}
+  {% for run in earlier.runs %}
+SELECT * FROM {{ table | replace('__' ~ earlier.slug ~ '__', '__' ~ run ~ '__') }}{{ ' UNION ALL' if not loop.last }}
+  {% endfor %}
+{%- endmacro %}
