@@ -65,7 +65,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
         told.info("stage had failed before; replay it with: bqloop runs replay " + message.run_id)
         return None
     started = time.monotonic()
-    run.ledger.append(_event(message, "STARTED", {}))
+    run.ledger.append(_event(message, "STARTED", _asked(message)))
     try:
         outcome = STAGES[message.stage](run)
     except BqloopError as error:
@@ -96,7 +96,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
 
 def record_failure(run: Run, reason: str) -> Event:
     """Record that a stage has failed for good, as a dead letter tells."""
-    event = _event(run.message, "FAILED", {"reason": reason, "run_state": "FAILED"})
+    event = _event(run.message, "FAILED", {**_asked(run.message), "reason": reason, "run_state": "FAILED"})
     run.ledger.append(event, usage=run.usage)
     return event
 
@@ -141,9 +141,10 @@ def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = 
             raise StateError(f"{last.run_id} has ended: {last.details.get('reason')}")
         stage = following["stage"]
     failures = max((e.attempt for e in events if e.stage == stage and e.status == "FAILED"), default=0)
-    options: dict[str, Any] = next(
-        (e.details["next"]["options"] for e in events if (e.details.get("next") or {}).get("stage") == stage), {}
-    )
+    announced = [e.details["next"]["options"] for e in events if (e.details.get("next") or {}).get("stage") == stage]
+    # Nobody announced a run's first stage; what it was asked stands in its own events.
+    asked = [e.details["options"] for e in events if e.stage == stage and e.details.get("options")]
+    options: dict[str, Any] = next(iter([*announced, *asked]), {})
     return StageMessage(
         model=model,
         run_id=last.run_id,
@@ -180,6 +181,12 @@ def _announce(message: StageMessage, event: Event, publisher: Publisher) -> None
     following = event.details.get("next")
     if following:
         publisher.publish(message.successor(following["stage"], **following["options"]))
+
+
+def _asked(message: StageMessage) -> dict[str, Any]:
+    """What a replay has to ask again, beyond the stage itself."""
+    options = {name: value for name, value in message.options.items() if name != "attempt"}
+    return {"options": options} if options else {}
 
 
 def _event(message: StageMessage, status: str, details: Mapping[str, object]) -> Event:

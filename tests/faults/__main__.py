@@ -1,12 +1,18 @@
-"""`make faults`: injects faults into every stage and says what survived, what was lost, what was doubled."""
+"""`make faults`: injects faults into every stage and says what survived, what was lost, what was doubled.
+
+Several worlds run side by side, a process each, and each carries out its part of the scenarios; one more kills whole clouds.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +25,8 @@ from tests.faults.suite import Lane, Result, carry_out, measure
 from tests.faults.world import World
 
 KILLS_PER_RUN = 4
+# Before a line in which a part hands a result to its parent.
+_RESULT = "result: "
 
 
 def main() -> int:
@@ -27,14 +35,73 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="what is drawn: calls of errors, order of messages")
     parser.add_argument("--runs", type=int, default=0, help="a sample of so many disturbed runs instead of all")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further run after so long")
-    parser.add_argument("--lanes", type=int, default=3, help="models side by side")
+    cores = os.cpu_count() or 2
+    parser.add_argument("--worlds", type=int, default=max(1, min(cores - 1, 4)), help="local clouds side by side")
+    parser.add_argument("--lanes", type=int, default=2, help="models side by side in each")
     parser.add_argument("--kind", default="", help="only scenarios whose kind contains this")
     parser.add_argument("--scenario", action="append", default=[], help="one scenario, as a report names it")
     parser.add_argument("--cloud-kills", type=int, default=24, help="how often the whole cloud is killed; 0 for never")
     parser.add_argument("--pubsub", default="", help="`google` for Google's emulator, or an address")
     parser.add_argument("--keep", default="", help="keep the state in this folder")
+    parser.add_argument(
+        "--part", default="", help="one process of many: NUMBER/OF, or `kills` (set by the others' parent)"
+    )
     arguments = parser.parse_args()
-    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="bqloop-faults-"))
+    began = time.monotonic()
+    if arguments.part:
+        _print_results(_part(arguments))
+        return 0
+    parts = [f"{number}/{arguments.worlds}" for number in range(1 if arguments.scenario else arguments.worlds)]
+    if arguments.cloud_kills and not (arguments.scenario or arguments.pubsub or arguments.kind):
+        parts.append("kills")
+    results, broken = _side_by_side(parts)
+    print(report(results))
+    print(
+        f"{time.monotonic() - began:.0f} s, seed {arguments.seed}, {len(parts)} processes, {broken} of them broken off"
+    )
+    return 0 if not broken and all(result.survived for result in results) else 1
+
+
+def _side_by_side(parts: list[str]) -> tuple[list[Result], int]:
+    """Run the parts as processes of their own; what they found, and how many of them ended otherwise than well."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", *sys.argv[1:]]
+    running = [
+        subprocess.Popen([*command, "--part", part], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for part in parts
+    ]
+    results: list[Result] = []
+
+    def listen(process: subprocess.Popen[str]) -> None:
+        for line in process.stdout or ():
+            if line.startswith(_RESULT):
+                results.append(Result.parse(line.removeprefix(_RESULT)))
+            elif line.strip():
+                print(line, end="", flush=True)
+        process.wait()
+
+    listeners = [threading.Thread(target=listen, args=(process,)) for process in running]
+    for listener in listeners:
+        listener.start()
+    for listener in listeners:
+        listener.join()
+    return results, sum(process.returncode != 0 for process in running)
+
+
+def _print_results(results: list[Result]) -> None:
+    for result in results:
+        print(f"\n{_RESULT}{result.as_json()}", end="", flush=True)
+
+
+def _part(arguments: argparse.Namespace) -> list[Result]:
+    """What one process finds: its share of the scenarios in a world of its own, or the killed clouds."""
+    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="bqloop-faults-")) / arguments.part.replace("/", "-of-")
+    if arguments.part == "kills":
+        runs = -(-arguments.cloud_kills // KILLS_PER_RUN)
+        killed = killed_runs(folder, runs=runs, kills=KILLS_PER_RUN, seed=arguments.seed)
+        for result in killed:
+            _tell(result)
+        return killed
+    number, of = (int(text) for text in arguments.part.split("/"))
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         pubsub = stack.enter_context(running_emulator()) if arguments.pubsub == "google" else arguments.pubsub
@@ -42,19 +109,10 @@ def main() -> int:
         stack.enter_context(world.running())
         lanes = [Lane(world, model) for model in world.models]
         measure(lanes)
-        print(f"Up and measured after {time.monotonic() - began:.0f} s: {world.state}", flush=True)
-        chosen = [Scenario.parse(text) for text in arguments.scenario] or drawn(lanes[0], arguments)
-        print(f"{len(chosen)} disturbed runs, seed {arguments.seed}", flush=True)
-        results = carry_out(lanes, chosen, _tell, seconds=60 * arguments.minutes)
-    if arguments.cloud_kills and not (arguments.scenario or arguments.pubsub):
-        runs = -(-arguments.cloud_kills // KILLS_PER_RUN)
-        killed = killed_runs(folder / "killed", runs=runs, kills=KILLS_PER_RUN, seed=arguments.seed)
-        for result in killed:
-            _tell(result)
-        results += killed
-    print(report(results))
-    print(f"{time.monotonic() - began:.0f} s")
-    return 0 if all(result.survived for result in results) else 1
+        chosen = [Scenario.parse(text) for text in arguments.scenario] or drawn(lanes[0], arguments)[number::of]
+        told = f"{arguments.part}: {len(chosen)} disturbed runs, seed {arguments.seed}, up and measured after"
+        print(f"{told} {time.monotonic() - began:.0f} s: {world.state}", flush=True)
+        return carry_out(lanes, chosen, _tell, seconds=60 * arguments.minutes)
 
 
 def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:

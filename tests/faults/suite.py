@@ -53,6 +53,16 @@ class Result:
         """Whether the run left what the undisturbed one left."""
         return not self.lost and not self.doubled
 
+    def as_json(self) -> str:
+        """The result in a line, for another process."""
+        return json.dumps({**self.__dict__, "scenario": str(self.scenario)})
+
+    @classmethod
+    def parse(cls, line: str) -> Result:
+        """The result of a line that `as_json` gave."""
+        told = json.loads(line)
+        return cls(Scenario.parse(told.pop("scenario")), **told)
+
 
 class Lane:
     """One model of a world, and the runs of it that are disturbed one after the other."""

@@ -14,7 +14,7 @@ from tests.faults.cloud_kills import killed_runs
 from tests.faults.google_emulator import launcher, running_emulator
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
-from tests.faults.suite import Lane, carry_out, measure
+from tests.faults.suite import Lane, Result, carry_out, measure
 from tests.faults.world import World
 
 SEED = 20261121
@@ -82,3 +82,5 @@ def test_the_harness_itself_sees_what_is_lost_and_what_is_doubled(lanes: list[La
 def test_a_scenario_is_reproduced_by_its_text() -> None:
     scenario = Scenario("errors", {"train": Fault(3, "bigquery.job.jobInternalError", True)}, deliver="twice", seed=7)
     assert Scenario.parse(str(scenario)) == scenario
+    result = Result(scenario, injected=2, lost=["champion is None"], replays=1)
+    assert Result.parse(result.as_json()) == result

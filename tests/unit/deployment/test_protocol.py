@@ -209,6 +209,23 @@ def test_a_replay_tries_the_failed_stage_again_with_the_options_it_had() -> None
     assert (replay.stage, replay.options) == ("features", {"hint": 3, "attempt": 3})
 
 
+@pytest.mark.parametrize("gives_up", [True, False])
+def test_a_replay_of_the_first_stage_asks_for_what_was_asked_of_it(world: World, gives_up: bool) -> None:
+    """Nobody announced it, so what was asked is known by its own events alone."""
+
+    def wrong(_run: Any) -> Outcome:
+        raise StatementError("Unrecognized name: titel")
+
+    asked = replace_options(MESSAGE, force=True).model_copy(update={"stage": "check"})
+    if gives_up:
+        run: Any = SimpleNamespace(message=asked, ledger=world.ledger, usage=Usage(), events=[])
+        protocol.give_up(run, "given up after 5 deliveries")
+    else:
+        world.deliver(wrong, asked)
+    replay = protocol.message_to_replay(world.ledger.events(MESSAGE.run_id), model="deals")
+    assert (replay.stage, replay.options) == ("check", {"force": True, "attempt": 2})
+
+
 def test_a_replay_of_a_run_whose_successor_was_never_heard_announces_it() -> None:
     replay = protocol.message_to_replay([ended("check", "features")], model="deals")
     assert (replay.stage, replay.attempt) == ("features", 1)
