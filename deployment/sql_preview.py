@@ -83,8 +83,13 @@ def describe_files(settings: Settings, templates: Templates) -> list[dict[str, A
     folders = (f"{templates.model}/", f"{KINDS}/")
     for path in sorted(p for p in templates.sources if p.startswith(folders) and p.endswith(".sql")):
         stem = path.rsplit("/", 1)[-1].removesuffix(".sql")
-        header = _HEADER.search(templates.sources[path])
-        sentence = re.split(r"(?<=[.:])\s", " ".join(header[1].split()), maxsplit=1)[0] if header else ""
+        sentence = re.split(r"(?<=[.:])\s", describe_file(templates, path), maxsplit=1)[0]
         needs = sorted(templates.render(path, context).run_tables - {stem}) if "/import/" not in path else []
         found.append({"file": f"sql/{path}", "builds": sentence, "needs": needs})
     return found
+
+
+def describe_file(templates: Templates, path: str) -> str:
+    """The header of a file: what it builds, in one line; "" where it has none."""
+    header = _HEADER.search(templates.sources[path])
+    return " ".join(header[1].split()) if header else ""

@@ -9,29 +9,40 @@ from typing import Annotated
 import typer
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 import sql
 from deployment.cli.session import OPTIONS, ROOT, model_of, print_json
-from deployment.sql_preview import describe_files, render_file
+from deployment.sql_preview import describe_file, describe_files, render_file
 from deployment.workbench.check import check as check_sql
 from deployment.workbench.check import readers_of, style
 from deployment.workbench.difference import changed_columns, differences, templates_at
+from deployment.workbench.lineage import trace_columns
 from deployment.workbench.project import analyse_project
 from etl.errors import InputError
-from etl.settings import load_settings
+from etl.settings import Settings, load_settings
 from etl.templates import Templates
 
 app = typer.Typer(help="Look at the SQL: what there is, and what BigQuery gets.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_files(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False) -> None:
+def list_files(
+    file: Annotated[Path | None, typer.Argument(help="A file under sql/; default: all, without their columns.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
     """List the model's SQL files: what each builds and which tables it needs.
 
-    Example: bqloop sql list
+    With FILE, its columns: what each is, from what it is computed, and from which columns of what came in in the end.
+
+    Example: bqloop sql list deal_duplicates/features/pair_signals.sql
     """
     settings = load_settings(OPTIONS.env)
-    rows = describe_files(settings, Templates.from_tree(model_of(settings)))
+    templates = Templates.from_tree(model_of(settings))
+    rows = describe_files(settings, templates)
+    if file is not None:
+        _list_columns(settings, templates, template_path(file), as_json)
+        return
     if as_json:
         print_json(rows)
         return
@@ -39,6 +50,44 @@ def list_files(as_json: Annotated[bool, typer.Option("--json", help="Print JSON,
     for row in rows:
         table.add_row(row["file"], row["builds"], ", ".join(row["needs"]))
     OPTIONS.console.print(table)
+
+
+def _list_columns(settings: Settings, templates: Templates, path: str, as_json: bool) -> None:
+    known_file(templates, path)
+    header = describe_file(templates, path)
+    traced = trace_columns(settings, templates, path)
+    columns, inputs = traced.columns.get(path, []), traced.inputs.get(path, [])
+    if as_json:
+        print_json(
+            {
+                "file": f"sql/{path}",
+                "builds": header,
+                "inputs": inputs,
+                "columns": [asdict(column) for column in columns],
+            }
+        )
+        return
+    OPTIONS.console.print(
+        f"sql/{path}\n{header}\nreads {', '.join(inputs) or 'no table'}", markup=False, highlight=False
+    )
+    table = Table("column", "what it is", "computed from", "in the end from")
+    for column in columns:
+        places = [", ".join(f"{table}.{name}" for table, name in ends) for ends in (column.reads, column.roots)]
+        table.add_row(column.name, Text(column.description or column.type), *map(Text, places))
+    if columns:
+        OPTIONS.console.print(table)
+    else:
+        OPTIONS.console.print("Its columns cannot be traced: sqlglot does not take the statement.")
+
+
+def known_file(templates: Templates, path: str) -> None:
+    """Refuse a file that there is not.
+
+    Raises:
+        InputError: There is none.
+    """
+    if path not in templates.sources:
+        raise InputError(f"file: there is no sql/{path}. You can see those that there are with: bqloop sql list")
 
 
 @app.command()
@@ -74,8 +123,7 @@ def check_files(
     templates = Templates.from_tree(model_of(settings))
     named = [template_path(file) for file in files or ()]
     for path in named:
-        if path not in templates.sources:
-            raise InputError(f"file: there is no sql/{path}. You can see those that there are with: bqloop sql list")
+        known_file(templates, path)
     with OPTIONS.errors.status("Checking the SQL"):
         project, findings = check_sql(settings, templates)
         if named:

@@ -70,13 +70,13 @@ def analyse_project(settings: Settings, templates: Templates) -> Project:
     """
     project = Project(settings, templates, policy_of(templates))
     example = example_context(settings, templates)
-    for path in _ordered(project):
+    for path in ordered(project):
         _analyse(project, path, example)
     return project
 
 
-def _ordered(project: Project) -> list[str]:
-    """Definitions first, then the run's tables as they need each other, then what only reads."""
+def ordered(project: Project) -> list[str]:
+    """The templates, definitions first, then the run's tables as they need each other, then what only reads."""
     model, templates = project.templates.model, project.templates
     definitions = [*templates.folder("ledger"), *templates.folder(f"{model}/tables")]
     texts = {path: templates.sources[path] for path in definitions}
