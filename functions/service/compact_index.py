@@ -38,6 +38,14 @@ class _Part:
     segment: Segment
     gone: Array
 
+    def without(self, places: Codes | None) -> _Part:
+        """The same segment, in which these deals are gone, too."""
+        if places is None or not len(places):
+            return self
+        gone = self.gone.copy()
+        gone[places] = True
+        return _Part(self.segment, gone)
+
 
 class CompactIndex:
     """Known deals, where new ones find their candidates. Threads may share it.
@@ -153,13 +161,16 @@ class CompactIndex:
         with self._writing:
             pairs = self.candidates(self.features.arriving(deals, self))
             new = {(deal["source"], deal["deal_id"]): deal for deal in deals}
-            for segment, places, _ in self._where(list(new)):
-                next(part for part in self._parts if part.segment is segment).gone[places] = True
+            replaced = {id(segment): places for segment, places, _ in self._where(list(new))}
             self._recent |= new
             together = len(self._parts) > _MANY
             segment = build(self.features, (self._recent if together else new).values(), self.pool)
             kept = self._parts[:1] if together else self._parts
-            self._parts = (*kept, _Part(segment, np.zeros(len(segment), np.bool_)))
+            # At one stroke: whoever asks meanwhile finds each deal either as it was or as it is.
+            self._parts = (
+                *(part.without(replaced.get(id(part.segment))) for part in kept),
+                _Part(segment, np.zeros(len(segment), np.bool_)),
+            )
             self.remember(pairs)
 
     def remember(self, pairs: Iterable[Pair]) -> None:
@@ -280,8 +291,11 @@ class AskedOfColumns:
         """A version's features of pairs; of another version than the index's from the deals as they came."""
         if program.compiled is self._index.features:
             return self._index.features.features(self._arriving, pairs, rivals)
-        others = sorted({key for pair in (*pairs, *rivals) for key in pair} - self._arriving.keys)
-        return program.compute([*self._arriving.deals, *self._index.deals(others).values()], pairs, rivals)
+        others = self._index.deals(sorted({key for pair in (*pairs, *rivals) for key in pair} - self._arriving.keys))
+        # People have judged pairs of deals that the index does not reach back to; they are nobody's rivals here either.
+        there = self._arriving.keys | others.keys()
+        met = [pair for pair in rivals if there.issuperset(pair)]
+        return program.compute([*self._arriving.deals, *others.values()], pairs, met)
 
 
 def _neighbours(pairs: Codes, segment: Segment) -> tuple[Codes, Codes]:
