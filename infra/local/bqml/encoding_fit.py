@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +11,7 @@ from .columns import CATEGORY, MULTI, NUMERIC, SPARSE, VECTOR, Input, as_text
 from .design import Floats
 from .encodings import DUMMY, LABEL, NULL_FILLER, Encoding
 from .errors import BqmlError
+from .fingerprint import farm_fingerprint
 from .input_arrays import vectors_of
 from .numbers import numbers
 from .vocabulary import by_frequency, places
@@ -66,13 +65,17 @@ def _fit_categories(encoding: Encoding, column: pa.ChunkedArray, method: str, ta
 
 
 def _numbered(categories: list[str]) -> list[str]:
-    """The order in which label encoding numbers categories: by CRC-32 of the text.
+    """The order in which label encoding numbers categories: by the unsigned FarmHash fingerprint of the text.
 
     Which order the service uses is not documented; the recorded results of its tree models tell that it is not the
-    alphabet, nor frequency, nor first appearance. This one is as arbitrary as the service's, does not depend on the rows,
-    and comes within 7 % of every recorded metric.
+    alphabet, nor frequency, nor first appearance. The fingerprint is what the service hashes by elsewhere
+    (ML.HASH_BUCKETIZE, FARM_FINGERPRINT). It does not depend on the rows, and of all 216 orders of the recorded
+    categories none comes closer to the recorded regression: metrics within 2.1 %, predictions within 0.8 %.
     """
-    return sorted(categories, key=lambda category: (zlib.crc32(category.encode()), category))
+    if not categories:
+        return []
+    hashes = np.asarray(farm_fingerprint(pa.chunked_array([categories], pa.string()))).view(np.uint64)
+    return [category for _, category in sorted(zip(hashes.tolist(), categories, strict=True))]
 
 
 def _fit_targets(encoding: Encoding, column: pa.ChunkedArray, targets: Floats) -> None:

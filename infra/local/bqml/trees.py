@@ -134,6 +134,8 @@ def parameters(spec: ModelSpec, classes: int) -> dict[str, Any]:
         "tree_method": method,
         **{xgb: spec.value(option) for option, xgb in _SAME.items()},
     }
+    if params["colsample_bynode"] == 1.0:
+        del params["colsample_bynode"]  # the exact method refuses it even so
     if spec.value("xgboost_version") != "2.1":
         params["base_score"] = 0.5
     params["eta"] = spec.value("learn_rate") if spec.has("learn_rate") else 1.0

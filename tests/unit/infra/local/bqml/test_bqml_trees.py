@@ -106,3 +106,16 @@ def test_one_row_and_many_rows_score_alike(boosted, table):
     many = call("PREDICT", boosted, pa.concat_tables([table] * 2), {}).column("predicted_label_probs").to_pylist()
     one = call("PREDICT", boosted, table.slice(0, 1), {}).column("predicted_label_probs").to_pylist()
     assert one[0] == many[0]
+
+
+def test_the_exact_method_trains(fitted, table):
+    model = fitted(table, model_type="BOOSTED_TREE_CLASSIFIER", tree_method="EXACT", max_iterations=2)
+    assert call("EVALUATE", model, None, {})["roc_auc"][0].as_py() > 0.8
+
+
+def test_categories_are_numbered_by_their_fingerprint(fitted, table):
+    # FARM_FINGERPRINT, unsigned: FEMALE 6736675143250971023, MALE 15551093034680718408, '.' 15830612087174379815.
+    sexes = table.append_column("sex", pa.array([["MALE", "FEMALE", "."][row % 3] for row in range(table.num_rows)]))
+    model = fitted(sexes, model_type="BOOSTED_TREE_CLASSIFIER", max_iterations=1)
+    (encoding,) = [e for e in model.encoder.encodings if e.name == "sex"]
+    assert encoding.categories == ["FEMALE", "MALE", "."]
