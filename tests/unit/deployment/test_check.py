@@ -61,3 +61,9 @@ def test_a_champion_past_its_age_is_trained_anew_with_the_little_there_is() -> N
 
 def test_counts_that_are_null_are_none() -> None:
     assert not judge(new_rows=None, new_labels=None)[0]
+
+
+def test_a_label_that_is_a_number_has_no_kinds_that_could_be_missing() -> None:
+    numbers = {key: value for key, value in PLENTY.items() if key not in {"positives", "negatives"}}
+    verdict = judge_freshness(POLICY, numbers, as_of=NOW, last_trained=None, force=False)
+    assert verdict.train

@@ -4,7 +4,7 @@ import pytest
 
 from etl.errors import TemplateError
 from etl.names import Naming, candidate_of, quoted, run_of, run_slug
-from etl.templates import Templates, in_order
+from etl.templates import Templates, folders_of, in_order
 
 NAMING = Naming("project", "dataset", "dataset_ledger", "model")
 
@@ -112,3 +112,44 @@ def test_runs_and_slugs_stand_for_each_other() -> None:
 def test_a_run_of_another_model_or_with_odd_characters_is_refused(run_id: str) -> None:
     with pytest.raises(TemplateError, match="is not a run of model 'model'"):
         run_slug("model", run_id)
+
+
+KINDS = {
+    "model/model.yml": "task: regression\nrows: things",
+    "model/evaluate/slices.sql": "SELECT 'own'",
+    "kinds/regression/evaluate/slices.sql": "SELECT 'kind'",
+    "kinds/regression/evaluate/metrics.sql": "SELECT {{ missing }}",
+    "kinds/rows/evaluate/metrics.sql": "SELECT 'rows'",
+    "kinds/any/evaluate/slices.sql": "SELECT 'any'",
+    "kinds/any/evaluate/curve.sql": "SELECT 'any'",
+}
+
+
+def test_a_folder_is_completed_by_what_models_of_its_kind_share_and_its_own_files_win() -> None:
+    found = Templates("model", KINDS)
+
+    assert found.folder("model/evaluate") == [
+        "kinds/any/evaluate/curve.sql",
+        "kinds/regression/evaluate/metrics.sql",
+        "model/evaluate/slices.sql",
+    ]
+    assert found.stems("model/evaluate") == ["curve", "metrics", "slices"]
+    assert found.render("model/evaluate/slices.sql", {}).text == "SELECT 'own'\n"
+    assert found.render("model/evaluate/curve.sql", {}).path == "kinds/any/evaluate/curve.sql"
+
+
+def test_a_mistake_in_a_shared_file_is_told_where_it_stands() -> None:
+    with pytest.raises(TemplateError, match=r"sql/kinds/regression/evaluate/metrics\.sql:1: 'missing' is undefined"):
+        Templates("model", KINDS).render("model/evaluate/metrics.sql", {})
+
+
+@pytest.mark.parametrize(
+    ("policy", "kinds"),
+    [
+        ("task: regression\nrows: things", ["kinds/rows", "kinds/regression", "kinds/any"]),
+        ("label: is_duplicate", ["kinds/classification", "kinds/any"]),
+        ("task: [", ["kinds/classification", "kinds/any"]),  # refused with its line where the policy is validated
+    ],
+)
+def test_a_policy_says_which_kinds_complete_its_folder(policy: str, kinds: list[str]) -> None:
+    assert folders_of("model", policy) == ("model", *kinds, "macros", "ledger")
