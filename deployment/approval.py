@@ -5,11 +5,13 @@ It is recorded as a further decision of the run, beside the gate's own, with who
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from deployment.gate import Verdict
 from deployment.publisher import Publisher
 from deployment.stages.run import Run
+from deployment.stages.turn import goes_on
 from etl.errors import StateError
 from etl.ledger import Event
 
@@ -41,8 +43,15 @@ def approve(run: Run, publisher: Publisher, *, by: str, reason: str) -> Event:
     """Let the run's winner be deployed.
 
     Raises:
-        StateError: The gate left no winner.
+        StateError: The gate left no winner, or another run of the model goes on: two challengers would be on their way.
     """
+    now, stale_hours = dt.datetime.now(dt.UTC), run.policy.concurrency.stale_hours
+    for row in run.ledger.read("recent_runs"):
+        if row["run_id"] != run.message.run_id and goes_on(row, now=now, stale_hours=stale_hours):
+            raise StateError(
+                f"{row['run_id']} goes on ({row['state']}, stage {row['stage']}), and one run of a model goes on at a time. "
+                f"Approve {run.message.run_id} when it has ended, or end it with: bqloop runs cancel {row['run_id']}"
+            )
     event = _record(run, Verdict.PROMOTE, by=by, reason=reason, state="RUNNING", following="deploy")
     publisher.publish(run.message.successor("deploy"))
     return event

@@ -25,9 +25,14 @@ class Records:
         decision = {"verdict": "HOLD", "winner": winner, "threshold": 0.4, "reasons": ["tree: better"]}
         self.kept = [Event(RUN_ID, "decide", "SUCCEEDED", 1, AS_OF, {"decision": decision, "champion": "3"})]
         self.published: list[StageMessage] = []
+        self.runs: list[dict[str, Any]] = []
 
     def events(self, _: str) -> list[Event]:
         return list(self.kept)
+
+    def read(self, query: str) -> list[dict[str, Any]]:
+        assert query == "recent_runs"
+        return self.runs
 
     def append(self, event: Event, **_: Any) -> None:
         self.kept.append(event)
@@ -39,7 +44,9 @@ class Records:
     def run(self) -> Run:
         nothing = cast("Any", SimpleNamespace())
         message = StageMessage(model="deals", run_id=RUN_ID, stage="decide", as_of=AS_OF)
-        return Run(message, nothing, nothing, nothing, cast("Any", self), nothing)
+        run = Run(message, nothing, nothing, nothing, cast("Any", self), nothing)
+        run.__dict__["policy"] = SimpleNamespace(concurrency=SimpleNamespace(stale_hours=24))
+        return run
 
 
 def test_approval_is_recorded_and_the_winner_goes_on_to_be_deployed() -> None:
@@ -51,6 +58,20 @@ def test_approval_is_recorded_and_the_winner_goes_on_to_be_deployed() -> None:
     assert (event.details["champion"], event.details["run_state"]) == ("3", "RUNNING")
     assert [(message.stage, message.run_id) for message in records.published] == [("deploy", RUN_ID)]
     assert records.run().details_of("decide")["decision"]["winner"] == "tree"
+
+
+def test_a_held_run_waits_while_the_challenger_of_another_is_on_its_way() -> None:
+    records = Records()
+    now = dt.datetime.now(dt.UTC)
+    own = {"run_id": RUN_ID, "state": "HELD", "stage": "decide", "changed_at": now}
+    other = {"run_id": "deals-2026-11-22", "state": "CANARY", "stage": "rollout", "changed_at": now}
+    records.runs = [other, own]
+    with pytest.raises(StateError, match=r"deals-2026-11-22 goes on \(CANARY, stage rollout\)"):
+        approve(records.run(), cast("Any", records), by="ada", reason="slices look right")
+    assert not records.published
+    records.runs = [{**other, "state": "PROMOTED"}, own]
+    approve(records.run(), cast("Any", records), by="ada", reason="slices look right")
+    assert [message.run_id for message in records.published] == [RUN_ID]
 
 
 def test_rejection_ends_the_run() -> None:
