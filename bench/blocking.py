@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> None:
         for row in measure(name, options.folder / name):
             table.add_row(*row)
         table.add_section()
-    Console(width=120).print(table)
+    Console(width=150).print(table)
 
 
 def measure(name: str, folder: Path) -> Iterator[tuple[str, ...]]:
