@@ -54,7 +54,10 @@ ranked AS (
     ROW_NUMBER() OVER (
       PARTITION BY mine.deal_key, mine.source = other.source
       ORDER BY
-        met.dot / SQRT(norm.title_square + 1) * (0.5 + {{ similarity.ratio('mine.price', 'other.price') }}) DESC,
+        -- Rounded, as all that is ranked by: equals have to be equal in every engine.
+        ROUND(
+          met.dot / SQRT(norm.title_square + 1) * (0.5 + {{ similarity.ratio('mine.price', 'other.price') }}), 9
+        ) DESC,
         met.other_key
     ) AS place
   FROM met
