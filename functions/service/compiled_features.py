@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -237,11 +238,7 @@ def rendered_order(tables: Mapping[str, Rendered], target: str, given: set[str])
 
 def _alike(one: Relation, other: Relation) -> Relation:
     """The other with its columns in the order of the one's."""
-    return Relation(other.count, {name: _later(other, name) for name in one.names})
-
-
-def _later(relation: Relation, name: str) -> Callable[[], Column]:
-    return lambda: relation.column(name)
+    return Relation(other.count, {name: partial(other.column, name) for name in one.names})
 
 
 def _of_keys(name: str, keys: Any) -> Maker:

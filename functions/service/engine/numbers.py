@@ -18,7 +18,15 @@ def arithmetic(operator: Operator) -> Callable[[Column, Column], Column]:
     """An operator that gives NULL where a side is NULL."""
 
     def apply(one: Column, other: Column) -> Column:
-        return Column(operator(_number(one), _number(other)), either(one.null, other.null))
+        left, right = one.values, other.values
+        if left.dtype.kind not in "if" or right.dtype.kind not in "if":
+            raise EngineError(f"arithmetic with {left.dtype} and {right.dtype}")
+        null = one.null
+        if null is None:
+            null = other.null
+        elif other.null is not None:
+            null = null | other.null
+        return Column(operator(left, right), null)
 
     return apply
 
@@ -115,7 +123,7 @@ def is_null(one: Column) -> Column:
 
 def chosen(condition: Column, one: Column, other: Column, count: int) -> Column:
     """IF: the one where the condition holds, else the other, also where it is NULL."""
-    holds = is_true(condition)
+    holds = condition.values if condition.null is None else condition.values & ~condition.null
     if isinstance(one, TextColumn) or isinstance(other, TextColumn):
         return _texts_chosen(holds, one, other, count)
     left, right = _like(one, other), _like(other, one)
@@ -155,6 +163,14 @@ def _is_null(column: Column) -> bool:
 
 def coalesce(arguments: Sequence[Column], count: int) -> Column:
     """COALESCE."""
+    first = arguments[0]
+    if not isinstance(first, TextColumn) and first.null is None:
+        # Nothing is missing; the type is that of all of them all the same.
+        kind = first.values.dtype
+        for argument in arguments[1:]:
+            if argument.values.dtype != kind and not _is_null(argument):
+                kind = np.result_type(kind, argument.values.dtype)
+        return first if kind == first.values.dtype else Column(first.values.astype(kind))
     found = arguments[-1]
     for argument in reversed(arguments[:-1]):
         found = chosen(negation(is_null(argument)), argument, found, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,15 @@ class Relation:
         """A column, as long as the table."""
         made = self._makers[name]
         if not isinstance(made, Column):
-            made = made().spread(self.count)
+            made = made()
+            if len(made) != self.count:
+                made = made.spread(self.count)
             self._makers[name] = made
         return made
 
     def take(self, places: Codes) -> Relation:
         """The rows at these places."""
-        return Relation(len(places), {name: _later(self, name, places) for name in self.names})
+        return Relation(len(places), {name: partial(_taken, self, name, places) for name in self.names})
 
     def sorted_by(self, names: Sequence[str]) -> tuple[Array, Codes]:
         """The rows' hashed keys in ascending order and the place of each; kept for the next join."""
@@ -54,20 +57,22 @@ class Relation:
         return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _later(relation: Relation, name: str, places: Codes) -> Callable[[], Column]:
-    return lambda: relation.column(name).take(places)
+def _taken(relation: Relation, name: str, places: Codes) -> Column:
+    return relation.column(name).take(places)
 
 
 def union(parts: Sequence[Relation]) -> Relation:
     """Tables one under the other; columns pair up by place."""
     if len(parts) == 1:
         return parts[0]
-    makers = {name: _stacked(parts, place) for place, name in enumerate(parts[0].names)}
+    makers = {name: partial(_stacked, parts, place) for place, name in enumerate(parts[0].names)}
     return Relation(sum(part.count for part in parts), makers)
 
 
-def _stacked(parts: Sequence[Relation], place: int) -> Callable[[], Column]:
-    return lambda: joined([part.column(part.names[place]) for part in parts])
+def _stacked(parts: Sequence[Relation], place: int) -> Column:
+    return joined(
+        [part.column(part.names[place]) for part in parts if part.count] or [parts[0].column(parts[0].names[place])]
+    )
 
 
 def key_of(column: Column) -> tuple[Array, Mask | None]:
@@ -143,6 +148,11 @@ class Frame:
             for alias, (relation, mine, missing) in self.sources.items()
         }
         return Frame(len(places), self.pool, sources)
+
+    def beside(self, alias: str, relation: Relation) -> Frame:
+        """Its rows, each beside the one row of another table."""
+        places = np.zeros(self.count, np.int64)
+        return Frame(self.count, self.pool, {**self.sources, alias: (relation, places, None)})
 
     def with_source(
         self, alias: str, relation: Relation, mine: Codes, places: Codes, missing: Mask | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,12 @@ class _Select:
         if self._node.args.get("group") is not None or any(_aggregates(node) for _, node in listed) or having:
             grouping, expressions = self._grouping(expressions, [node for _, node in listed])
         columns = [(name, expressions.compile(node)) for name, node in listed]
+        # A column that only passes is asked of the frame at once.
+        passing = {
+            name: (expressions.alias_of(node), node.name)
+            for name, node in listed
+            if grouping is None and isinstance(node, exp.Column)
+        }
         after = [expressions.compile(part.this) for part in (having, qualify) if part is not None]
         is_distinct = self._node.args.get("distinct") is not None
 
@@ -151,7 +158,11 @@ class _Select:
                 frame = _filtered(frame, where)
             if grouping is not None:
                 frame = grouping(frame)
-            result = Relation(frame.count, {name: _later(column, frame) for name, column in columns})
+            makers: dict[str, Column | Callable[[], Column]] = {
+                name: partial(frame.column, *passing[name]) if name in passing else partial(column, frame)
+                for name, column in columns
+            }
+            result = Relation(frame.count, makers)
             for condition in after:
                 # What windows say of the rows is said before any of them is left out.
                 keep = np.flatnonzero(is_true(condition(frame).spread(frame.count)))
@@ -206,6 +217,8 @@ class _Select:
             relation = run(tables, frame.pool)
             if not frame.sources:
                 return Frame(relation.count, frame.pool, {alias: (relation, None, None)})
+            if relation.count == 1:
+                return frame.beside(alias, relation)
             mine = np.repeat(np.arange(frame.count), relation.count)
             return frame.with_source(alias, relation, mine, np.tile(np.arange(relation.count), frame.count))
 
@@ -327,21 +340,13 @@ class _Select:
             for name, column in zip(names, columns, strict=False):
                 made[name] = column.take(firsts)
             for name, reduce in zip(names[len(keys) :], computed, strict=True):
-                made[name] = _reduced_later(reduce, frame, groups)
+                made[name] = partial(reduce, frame, groups)
             return Frame(len(groups.starts), frame.pool, {"grouped": (Relation(len(groups.starts), made), None, None)})
 
         return apply, Expressions({"grouped": names}, self._parameters, given)
 
 
 _JOINS = {"", "INNER", "CROSS", "OUTER"}
-
-
-def _later(column: Evaluate, frame: Frame) -> Callable[[], Column]:
-    return lambda: column(frame)
-
-
-def _reduced_later(reduce: Callable[[Frame, Groups], Column], frame: Frame, groups: Groups) -> Callable[[], Column]:
-    return lambda: reduce(frame, groups)
 
 
 def _filtered(frame: Frame, condition: Evaluate) -> Frame:
