@@ -71,10 +71,12 @@ class Graph:
         output: int = 0,
         **attributes: Any,
     ) -> Tensor:
-        """An operation's output; attributes are types, whole numbers and truth values."""
+        """An operation's output; attributes are types, whole numbers, truth values and texts."""
         made = {
             name: message("AttrValue", b=value)
             if isinstance(value, bool)
+            else message("AttrValue", s=value.encode())
+            if isinstance(value, str)
             else _type(value)
             if isinstance(value, DType)
             else message("AttrValue", i=value)

@@ -19,6 +19,8 @@ from .create_model import default_model_id
 from .model_store import Key, ModelEntry, ModelStore
 from .names import key_of_text
 from .option_values import parse_options
+from .transform import is_transformed
+from .transform_graph import write_transform
 
 if TYPE_CHECKING:
     from ..statements import Result, Session
@@ -135,8 +137,11 @@ class ModelDdl:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as work:
             folder = Path(work) / "model"
+            model = self._models.load(entry)
             try:
-                self._models.load(entry).export(folder, trial_id=trial_id)
+                model.export(folder, trial_id=trial_id)
+                if is_transformed(model):
+                    write_transform(model, folder / "transform")
             except BqmlError as error:
                 raise BigQueryError(error.reason, error.message, location="query") from error
             shutil.copytree(folder, target, dirs_exist_ok=True)

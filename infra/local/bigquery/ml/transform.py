@@ -37,7 +37,7 @@ def freeze(
     Raises:
         BigQueryError, BqmlError: the clause cannot be evaluated.
     """
-    projections = _projections(clause)
+    projections = projections_of(clause)
     known, learnt = compute(projections, rows, evaluate, parameters)
     inputs = [{"name": field.name, "type": str(field.type)} for field in rows.schema]
     return evaluate(_spread(projections, rows), known), {EXTRA: {"sql": clause, "learnt": learnt, "inputs": inputs}}
@@ -50,7 +50,7 @@ def replay(model: Model, rows: pa.Table, evaluate: Evaluate, *, with_label: bool
         BigQueryError: a column that the clause needs is missing (`invalidQuery`).
     """
     kept = model.extras[EXTRA]
-    projections = _projections(kept["sql"])
+    projections = projections_of(kept["sql"])
     if not with_label:
         labels = {name.lower() for name, _ in model.label_columns}
         present = {name.lower() for name in rows.schema.names}
@@ -68,7 +68,7 @@ def replay(model: Model, rows: pa.Table, evaluate: Evaluate, *, with_label: bool
 def replay_kept(extras: Mapping[str, Any], rows: pa.Table, evaluate: Evaluate) -> pa.Table:
     """The transformed rows, label included, by what `freeze` has kept for a model that is being made."""
     kept = extras[EXTRA]
-    projections = _projections(kept["sql"])
+    projections = projections_of(kept["sql"])
     known, _ = compute(projections, rows, evaluate, {}, kept["learnt"])
     return evaluate(_spread(projections, rows), known)
 
@@ -78,7 +78,12 @@ def is_transformed(model: Model) -> bool:
     return EXTRA in model.extras
 
 
-def _projections(clause: str) -> list[exp.Expr]:
+def projections_of(clause: str) -> list[exp.Expr]:
+    """The select list that a clause is.
+
+    Raises:
+        BigQueryError: an expression has no name (`invalidQuery`).
+    """
     query = parse(f"SELECT {clause}")
     for item in query.expressions:
         if not item.is_star and not item.output_name:

@@ -47,7 +47,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Shape": lambda x: np.array(x.shape, np.int32),
     "Tile": lambda x, times: np.tile(x, times),
     "TopKV2": top_k,
-    "Sum": lambda x, axis: x.sum(axis=int(axis), keepdims=True),
+    "Log": np.log,
+    "Exp": np.exp,
+    "Abs": np.abs,
+    "Minimum": np.minimum,
+    "GreaterEqual": np.greater_equal,
+    "StringJoin": lambda *parts: np.array(["_".join(texts) for texts in zip(*parts, strict=True)], dtype=object),
 }
 
 
@@ -94,6 +99,8 @@ class SavedModel:
                 placed[node.name] = np.stack(inputs, axis=attributes["axis"].i)
             elif node.op == "ConcatV2":
                 placed[node.name] = np.concatenate(inputs[:-1], axis=int(inputs[-1]))
+            elif node.op == "Sum":
+                placed[node.name] = inputs[0].sum(axis=int(inputs[1]), keepdims=attributes["keep_dims"].b)
             elif node.op == "Cast":
                 placed[node.name] = inputs[0].astype(NUMPY[DType(attributes["DstT"].type)])
             else:
