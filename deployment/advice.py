@@ -112,7 +112,8 @@ def _about_serving(latest: Mapping[str, Any], serving: Serving, *, rolling_out: 
         return
     if not serving.shares.get(serving.champion):
         problem = f"version {serving.champion} is champion, but the endpoint gives it no traffic: {_shares(serving)}"
-        yield Advice(run_id, problem, "bqloop rollback")
+        yield Advice(run_id, problem, f"bqloop rollback --to {serving.champion}")
+        return
     if rolling_out:
         return
     if latest["share"] == 100 and version != serving.champion:
@@ -123,7 +124,7 @@ def _about_serving(latest: Mapping[str, Any], serving: Serving, *, rolling_out: 
     strangers = sorted(v for v in serving.shares if v != serving.champion)
     if strangers:
         problem = f"version {', '.join(strangers)} is still deployed, though no challenger is on its way"
-        yield Advice(run_id, problem, "bqloop rollback")
+        yield Advice(run_id, problem, f"bqloop rollback --to {serving.champion}")
 
 
 def _shares(serving: Serving) -> str:

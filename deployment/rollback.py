@@ -13,12 +13,11 @@ from deployment.endpoint import Endpoint
 from deployment.retention import champions
 from deployment.rollout import Action, Step
 from deployment.stages.champion import champion_of_version
-from deployment.stages.message import StageMessage
 from deployment.stages.rollout import STAGE, canary_of, rollout_message, take
 from deployment.stages.run import Champion
 from deployment.succession import succeed
 from etl.errors import StateError
-from etl.ledger import Event
+from etl.ledger import Event, Ledger
 from etl.names import run_of
 from etl.warehouse import Deadline
 
@@ -51,7 +50,8 @@ def roll_back(
     Args:
         app: bqloop in one environment.
         model: The model.
-        to: The version to bring back. Default: while a rollout runs the champion, else the champion before it.
+        to: The version to bring back. Default: while a rollout runs the champion, else the champion before it. The
+            champion itself gets all traffic again, where others were left on the endpoint.
         reason: Why, for the ledger.
         deadline: Until when to wait.
 
@@ -71,7 +71,7 @@ def roll_back(
         # An earlier call moved the champion and was killed before it recorded that.
         return _bring_back(app, model, now.version_id, instead_of=line[-1], reason=reason, deadline=deadline)
     if to == now.version_id:
-        raise StateError(f"version {to} is the champion already")
+        return _serve_alone(app, model, to, reason=reason, deadline=deadline)
     if not to and len(line) < 2:
         raise StateError(
             f"there was no champion before version {now.version_id}. Name a version: bqloop rollback --to VERSION; "
@@ -104,28 +104,55 @@ def _bring_back(
     target = _known(app, model, registry.get(model, version).version_id)
     left = _known(app, model, instead_of)
     endpoint = Endpoint(app.settings, model)
-    endpoint.deploy(target.version, share=100, deadline=deadline)
+    # Traffic follows the decision: where another has become champion meanwhile, nothing has changed.
+    endpoint.deploy(target.version, share=0, deadline=deadline)
     link = succeed(registry, ledger, model, target.version, expected=instead_of, claimant="rollback")
+    endpoint.set_share(target.version, 100)
     endpoint.undeploy_idle(deadline=deadline)
+    _record(ledger, model, target, left, reason, state="ROLLED_BACK", link=link)
+    return RolledBack(target.version, instead_of, reason)
+
+
+def _serve_alone(app: Application, model: str, champion: str, *, reason: str, deadline: Deadline | None) -> RolledBack:
+    """Give the champion all traffic, and take off the endpoint what was left there."""
+    endpoint = Endpoint(app.settings, model)
+    there = {version: deployed.share for version, deployed in endpoint.deployed().items()}
+    if there == {champion: 100}:
+        raise StateError(f"version {champion} is the champion already, and serves all traffic")
+    strangers = sorted(there.keys() - {champion})
+    endpoint.deploy(champion, share=100, deadline=deadline)
+    for version in strangers:
+        endpoint.undeploy(version, deadline=deadline)
+    challenger = app.registry.challenger(model)
+    if challenger is not None and challenger.version_id in strangers:
+        app.registry.drop_challenger(model)
+    left = strangers[0] if strangers else champion
+    state = "ROLLED_BACK" if strangers else "PROMOTED"
+    _record(app.ledger(model), model, _known(app, model, champion), _known(app, model, left), reason, state=state)
+    return RolledBack(champion, left, reason)
+
+
+def _record(
+    ledger: Ledger, model: str, target: Champion, left: Champion, reason: str, *, state: str, link: int | None = None
+) -> None:
+    """Keep in the run that made the version which was left what serves instead of it."""
     run_id = run_of(model, left.slug)
     events = ledger.events(run_id)
+    production = {
+        "action": "roll_back",
+        "version": target.version,
+        "previous_version": left.version,
+        "share": 100,
+        "threshold": target.threshold,
+        "bigquery_model": target.bigquery_model,
+    }
     details = {
         "reason": reason,
-        "run_state": "ROLLED_BACK",
-        "production": {
-            "action": "roll_back",
-            "version": target.version,
-            "previous_version": instead_of,
-            "share": 100,
-            "threshold": target.threshold,
-            "bigquery_model": target.bigquery_model,
-            "succession": link,
-        },
+        "run_state": state,
+        "production": production if link is None else {**production, "succession": link},
     }
     attempt = 1 + sum(event.stage == STAGE and event.status == "SUCCEEDED" for event in events)
-    message = StageMessage(model=model, run_id=run_id, stage=STAGE, as_of=events[0].as_of)
-    ledger.append(Event(run_id, STAGE, "SUCCEEDED", attempt, message.as_of, details))
-    return RolledBack(target.version, instead_of, reason)
+    ledger.append(Event(run_id, STAGE, "SUCCEEDED", attempt, events[0].as_of, details))
 
 
 def _known(app: Application, model: str, version: str) -> Champion:

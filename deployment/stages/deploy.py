@@ -45,7 +45,8 @@ def deploy(run: Run) -> Outcome:
             return Outcome(reason, "REJECTED", details={"shadow": shadowed})
         _smoke(run, version, winner, policy)
     run.registry.put_challenger(model, version)
-    endpoint.deploy(version, share=share, deadline=run.deadline)
+    # All traffic follows the decision who is champion, below; where that is refused, nothing has changed.
+    endpoint.deploy(version, share=share if share < 100 else 0, deadline=run.deadline)
     production = {
         "version": version,
         "previous_version": expected,
@@ -57,6 +58,7 @@ def deploy(run: Run) -> Outcome:
         reason = f"version {version} ({winner}) serves {share} % of the traffic beside champion {expected}"
         return Outcome(reason, "CANARY", details={"production": {"action": "canary", **production}, "shadow": shadowed})
     link = succeed(run.registry, run.ledger, model, version, expected=expected, claimant=run.message.run_id)
+    endpoint.set_share(version, 100)
     gone = endpoint.undeploy_idle(deadline=run.deadline)
     reason = f"version {version} ({winner}) is champion and serves all traffic"
     details = {

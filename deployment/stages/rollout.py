@@ -223,9 +223,9 @@ def _advance(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]
 
 def _complete(run: Run, canary: Canary, step: Step) -> tuple[str, dict[str, Any]]:
     model, endpoint = run.message.model, Endpoint(run.settings, run.message.model)
-    endpoint.set_share(canary.version, step.share)
     run_id = run.message.run_id
     link = succeed(run.registry, run.ledger, model, canary.version, expected=canary.champion, claimant=run_id)
+    endpoint.set_share(canary.version, step.share)
     endpoint.undeploy_idle(deadline=run.deadline)
     prune_versions(run)
     return "PROMOTED", {**_production("promote", canary, share=step.share), "succession": link}

@@ -72,9 +72,9 @@ def test_a_broken_run_gets_the_command_that_mends_it(row: dict[str, Any], proble
     [
         (None, "Vertex AI cannot be reached", "bqloop doctor"),
         (Serving(None, {}), "no version has the alias champion", "bqloop retrain --force --wait"),
-        (Serving("2", {}), "gives it no traffic: nothing is deployed", "bqloop rollback"),
+        (Serving("2", {}), "gives it no traffic: nothing is deployed", "bqloop rollback --to 2"),
         (Serving("3", {"3": 100}), "the ledger's last word is version 2", "bqloop history"),
-        (Serving("2", {"2": 100, "1": 0}), "version 1 is still deployed", "bqloop rollback"),
+        (Serving("2", {"2": 100, "1": 0}), "version 1 is still deployed", "bqloop rollback --to 2"),
     ],
 )
 def test_registry_endpoint_and_ledger_that_disagree_are_told(serving: Any, problem: str, command: str) -> None:

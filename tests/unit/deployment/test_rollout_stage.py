@@ -20,7 +20,9 @@ from deployment.retention import prune_versions
 from deployment.rollback import roll_back
 from deployment.rollout import Action, Step, next_step
 from deployment.stages.deploy import deploy
+from deployment.stages.protocol import cancel_run
 from deployment.stages.shadow import compare_with_shadow, known_version
+from deployment.succession import succeed
 from etl.errors import StateError, UnavailableError
 from etl.templates import Templates
 from functions.stage_events import handle_rollout
@@ -232,6 +234,46 @@ def test_a_tick_that_is_refused_for_good_is_told_at_once_and_the_next_one_tries_
     assert world.state == "PROMOTED"
 
 
+@pytest.mark.parametrize("broken", ["cancelled", "no champion on the endpoint"])
+def test_the_command_that_status_names_mends_what_is_wrong_with_the_endpoint(world: RolloutWorld, broken: str) -> None:
+    champion, challenger = world.versions
+    if broken == "cancelled":
+        world.start_canary()
+        cancel_run(world.run(2), "enough")  # what serves stays as it is
+    else:
+        world.endpoint.deploy(challenger, share=100)
+        world.endpoint.undeploy(champion)
+    (advice,) = advice_on_endpoint(world)
+    assert advice.command == f"bqloop rollback --to {champion}"
+    done = roll_back(world.app, MODEL, to=champion)
+    assert (done.version, done.previous) == (champion, challenger)
+    assert advice_on_endpoint(world) == []
+    assert world.shares == {champion: 100}
+    assert world.aliases == {"champion": champion, "default": champion}
+    with pytest.raises(StateError, match="is the champion already, and serves all traffic"):
+        roll_back(world.app, MODEL, to=champion)
+
+
+def test_a_rollback_that_another_champion_forestalls_leaves_the_traffic_as_it_is(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, challenger = world.versions
+    world.start_canary(share=50)
+    world.serve(60)
+    world.tick()
+    third = world._train(3)
+    decided = succeed
+
+    def forestalled(*args: Any, **kwargs: Any) -> int:
+        decided(*args[:3], third, expected=challenger, claimant="somebody else")
+        return decided(*args, **kwargs)
+
+    monkeypatch.setattr("deployment.rollback.succeed", forestalled)
+    with pytest.raises(StateError, match=f"the champion is version {third} by now"):
+        roll_back(world.app, MODEL, to=champion)
+    assert world.shares[challenger] == 100
+
+
 def test_a_challenger_whose_champion_was_replaced_meanwhile_goes_back(world: RolloutWorld) -> None:
     _, challenger = world.versions
     third = world._train(3)
@@ -298,6 +340,14 @@ def advice_now(world: RolloutWorld) -> list[Advice]:
     """What `bqloop status` says of the world's runs."""
     rows = world.app.ledger(MODEL).read("recent_runs")
     return advise(rows, [], Serving(None, {}), now=dt.datetime.now(dt.UTC))
+
+
+def advice_on_endpoint(world: RolloutWorld) -> list[Advice]:
+    """What `bqloop status` says of registry and endpoint, no run's own trouble among it."""
+    champion = world.app.registry.champion(MODEL)
+    serving = Serving(champion.version_id if champion else None, world.shares)
+    history = world.app.ledger(MODEL).read("production_history")
+    return advise([], history, serving, now=dt.datetime.now(dt.UTC))
 
 
 def pubsub_event(message: dict[str, str]) -> CloudEvent:
