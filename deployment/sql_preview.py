@@ -69,6 +69,7 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
         "shadow": Shadow(f"`{first}`", [("feature", "FLOAT64")]),
         "export": Export("gs://bucket/folder/name-*.csv", "CSV"),
         "reviewed": Reviewed(f"`{first}`"),
+        "sampled": {"table": quoted("training_features"), "key_columns": list(policy.keys)},
         "request": {"pairs": f"`{naming.table('request__pairs')}`"},
     }
     checks = [name for name, check in policy.checks.items() if check.severity == "quarantine"]

@@ -12,16 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 import sql
-from deployment.cli.session import OPTIONS, ROOT, model_of, print_json
+from deployment.cli.session import OPTIONS, ROOT, application, model_of, print_json
 from deployment.sql_preview import describe_file, describe_files, render_file
 from deployment.workbench.check import check as check_sql
 from deployment.workbench.check import readers_of, style
 from deployment.workbench.difference import changed_columns, differences, templates_at
 from deployment.workbench.lineage import trace_columns
 from deployment.workbench.project import analyse_project
+from deployment.workbench.row_difference import RowDifference, compare_rows
 from etl.errors import InputError
 from etl.settings import Settings, load_settings
 from etl.templates import Templates
+
+# Rows that only one version gives, of which so many are shown.
+_SHOWN = 5
 
 app = typer.Typer(help="Look at the SQL: what there is, and what BigQuery gets.", no_args_is_help=True)
 
@@ -151,20 +155,26 @@ def check_files(
 def diff(
     file: Annotated[Path | None, typer.Argument(help="A file under sql/; default: all that differ.")] = None,
     to: Annotated[str, typer.Option("--to", help="A commit, branch or tag to compare with.")] = "HEAD",
+    rows: Annotated[
+        int, typer.Option(min=0, max=100_000, help="Of FILE in features/, also compare so many rows; 0 for none.")
+    ] = 0,
 ) -> None:
-    """Show what a change does to the statements that BigQuery gets, and to the columns that they give.
+    """Show what a change does to the statements that BigQuery gets, to the columns that they give, and to the rows.
 
     A changed macro shows in every statement that it changes.
 
-    Example: bqloop sql diff deal_duplicates/features/clean_deals.sql --to main
+    Example: bqloop sql diff deal_duplicates/features/clean_deals.sql --to main --rows 1000
     """
     if to.startswith("-"):
         raise InputError(f"--to: {to!r} is no revision")
+    if rows and file is None:
+        raise InputError("--rows: rows are compared of one file; name it")
     settings = load_settings(OPTIONS.env)
     model = model_of(settings)
+    before = templates_at(ROOT, model, to)
     with OPTIONS.errors.status("Analysing both"):
         now = analyse_project(settings, Templates.from_tree(model))
-        then = analyse_project(settings, templates_at(ROOT, model, to))
+        then = analyse_project(settings, before)
     changed = differences(now, then, template_path(file) if file else "")
     for path, text in changed.items():
         if OPTIONS.console.is_terminal:
@@ -174,6 +184,28 @@ def diff(
         for line in changed_columns(now, then, path):
             OPTIONS.console.print(f"column {line}", markup=False, highlight=False)
     OPTIONS.errors.print(f"{len(changed)} statements differ from {to}")
+    if rows and file is not None:
+        with application() as app_, OPTIONS.errors.status("Building both"):
+            found = compare_rows(app_, model, template_path(file), before, rows)
+        _show_rows(found, to)
+
+
+def _show_rows(found: RowDifference, to: str) -> None:
+    now, then = found.rows
+    OPTIONS.console.print(
+        f"{now} rows now, {then} in {to}; {found.compared} compared by {', '.join(found.keys)}, "
+        f"{len(found.came)} came, {len(found.went)} went",
+        highlight=False,
+    )
+    for sign, rows in (("+", found.came), ("-", found.went)):
+        for row in rows[:_SHOWN]:
+            OPTIONS.console.print(Text(f"{sign} {row}"))
+    if found.changed:
+        table = Table("column", "rows that differ", "for instance", f"in {to}", "now")
+        for column, (count, key, old, new) in found.changed.items():
+            where = ", ".join(str(value) for value in key.values())
+            table.add_row(column, str(count), Text(where), Text(str(old)[:60]), Text(str(new)[:60]))
+        OPTIONS.console.print(table)
 
 
 def template_path(file: Path) -> str:

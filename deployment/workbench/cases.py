@@ -320,7 +320,10 @@ class _CaseRun:
             context["champion"] = context["reviewed"] = Serving(model, "1")
             context["shadow"] = {**context["shadow"], "model": model}
             context["scored"] = [Scored(name, f"`{self._model(name)}`", validation, test) for name in trained]
-        return context | dict(self.case.content.get("variables") or {}) | more
+        given = dict(self.case.content.get("variables") or {})
+        if "sampled" in given:
+            given["sampled"] = {**given["sampled"], "table": f"`{self._full_name(given['sampled']['table'])}`"}
+        return context | given | more
 
     def _model(self, name: str) -> str:
         slug = run_slug(self.templates.model, f"{self.templates.model}-{EXAMPLE_DATE}")

@@ -12,10 +12,12 @@ import pytest
 
 from deployment.workbench import scratch
 from deployment.workbench.case_from_rows import sample_inputs
+from deployment.workbench.row_difference import compare_rows
 from deployment.workbench.trial import Trial, try_change
 from deployment.workbench.trial_answer import Answer
 from deployment.workbench.trial_report import trial_data, trial_markdown, trial_page
 from etl.errors import StateError, StatementError, TemplateError
+from etl.templates import Templates
 from tests.unit.deployment.workbench.points_project import MODEL, Project, running_project, sources
 
 
@@ -150,6 +152,19 @@ def test_rows_for_a_case_are_those_that_the_file_reads(project: Project) -> None
 
     assert set(sample.given) == {"known_points"}
     assert [set(row) for row in sample.given["known_points"]] == [{"point_id", "is_far", "x", "y", "split"}] * 3
+    assert len(datasets(project)) == 2
+
+
+def test_rows_of_two_versions_are_compared_by_what_names_them(project: Project) -> None:
+    project.edit("x,\n  y")
+    then = Templates(MODEL, sources("x + IF(point_id < 4, 1, 0) AS x"))
+
+    found = compare_rows(project.app, MODEL, f"{MODEL}/features/training_features.sql", then, 1000)
+
+    assert (found.keys, found.rows, found.compared) == (("point_id",), (600, 600), 600)
+    assert (found.came, found.went) == ([], [])
+    assert set(found.changed) == {"x"}
+    assert found.changed["x"][0] == 2  # of the points 0 to 3 two are of the split that trains
     assert len(datasets(project)) == 2
 
 
