@@ -43,9 +43,11 @@ class IndexKeeper:
         self._warehouse = app.warehouse(model)
         self._known = WarehouseDeals(app, model)
         templates = app.templates(model)
-        tables = {"table": Naming.of(app.settings, model).tables(templates.stems(f"{model}/tables"))}
+        self._model = model
+        self._naming = Naming.of(app.settings, model)
+        tables = {"table": self._naming.tables(templates.stems(f"{model}/tables"))}
         self._new_deals = templates.render(f"{model}/serve/known_deals.sql", tables)
-        self._judged = templates.render(f"{model}/serve/judged_pairs.sql", tables)
+        self._templates = templates
         self._index: CandidateIndex | None = None
         self._version = ""
         self._seen = dt.datetime.min.replace(tzinfo=dt.UTC)
@@ -93,12 +95,12 @@ class IndexKeeper:
         index: CandidateIndex
         compiled = version.program.compiled
         if compiled is None:
-            index = MemoryIndex(version.program, version.serving, self._known_deals()[0], self._judged_pairs())
+            index = MemoryIndex(version.program, version.serving, self._known_deals()[0], self._judged_pairs(version))
         elif self._shared is None:
-            index = CompactIndex.of(compiled, self._known_deals()[0], self._judged_pairs())
+            index = CompactIndex.of(compiled, self._known_deals()[0], self._judged_pairs(version))
         else:
             shared, self._seen = self._shared.index(compiled, version.version, self._known_deals)
-            shared.remember(self._judged_pairs())
+            shared.remember(self._judged_pairs(version))
             index = shared
         self._index, self._version, self._refreshed = index, version.version, time.monotonic()
         # What was just made stays: the collector need not look through it again in the middle of a request.
@@ -115,8 +117,10 @@ class IndexKeeper:
         self._seen = max((row["ingested_at"] for row in rows), default=max(self._seen, since))
         return [in_utc(row) for row in rows]
 
-    def _judged_pairs(self) -> Iterable[Pair]:
-        for row in self._warehouse.read(self._judged):
+    def _judged_pairs(self, version: ServedVersion) -> Iterable[Pair]:
+        names = self._templates.stems(f"{self._model}/features")
+        tables = {"run_table": self._naming.run_tables(names, version.champion.slug)}
+        for row in self._warehouse.read(self._templates.render(f"{self._model}/serve/judged_pairs.sql", tables)):
             yield ordered((row["left_source"], row["left_id"]), (row["right_source"], row["right_id"]))
 
 
