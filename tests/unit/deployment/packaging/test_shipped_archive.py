@@ -65,10 +65,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer(url: str, body: bytes | None = None) -> int | None:
+def answer(url: str, body: bytes | None = None, *, timeout: float = 10) -> int | None:
     request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -187,7 +187,7 @@ def walk_the_loop(story: Story, service: str) -> None:
     ]
 
     def ask(path: str, content: object) -> int | None:
-        return answer(f"{service}{path}", json.dumps(content).encode())
+        return answer(f"{service}{path}", json.dumps(content).encode(), timeout=120)
 
     def logged() -> int:
         return int(story.app.bigquery.get_table(f"{table}.inference_log").num_rows or 0)
