@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,14 +52,16 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(measure(options.sizes[0], options.days, options.labels, options.one)))
         return
     columns = ("learn s", "score s", "all s", "ms/deal", "peak GB", "pairs/deal", "complete", "F1", "best F1")
-    table = Table("deals", "who", *columns)
+    table, told = Table("deals", "who", *columns), []
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="bqloop-peers-") as folder:
             write_world(size, options.days, options.labels, Path(folder))
+            seconds, scores = {}, {}
             for who, run in RUNS.items():
                 found = run(size, options, Path(folder))
                 judged = judge(Path(folder) / f"{who}.parquet", Path(folder) / "truth.parquet")
-                whole = found["learn"] + found["score"]
+                whole = seconds[who] = found["learn"] + found["score"]
+                scores[who] = judged["f1"]
                 table.add_row(
                     f"{judged['deals']:,}",
                     who,
@@ -71,7 +73,25 @@ def main(arguments: list[str]) -> None:
                     f"{judged['pairs'] / judged['deals']:.1f}",
                     *(f"{judged[name]:.3f}" for name in ("completeness", "f1", "best_f1")),
                 )
+            told += verdicts(judged["deals"], seconds, scores)
         Console(width=120).print(table)
+    for line in told:
+        Console(width=120).print(line, highlight=False)
+
+
+def verdicts(deals: int, seconds: Mapping[str, float], scores: Mapping[str, float]) -> list[str]:
+    """In words, for each peer: who was faster by how much, and at which F1."""
+    ours, our_f1 = seconds["bqloop"], scores["bqloop"]
+    lines = []
+    for peer in (name for name in seconds if name != "bqloop"):
+        faster = ours < seconds[peer]
+        times = seconds[peer] / ours if faster else ours / seconds[peer]
+        better = "better" if our_f1 > scores[peer] else "no better"
+        lines.append(
+            f"{deals:,} deals: bqloop is {'faster' if faster else 'NOT faster'} than {peer}: {times:.1f} times as "
+            f"{'fast' if faster else 'slow'}, at {better} F1 ({our_f1:.3f} against {scores[peer]:.3f})"
+        )
+    return lines
 
 
 def write_world(size: int, days: int, labels: int, folder: Path) -> None:

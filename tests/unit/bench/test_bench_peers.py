@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.peers import judge
+from bench.peers import judge, verdicts
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,3 +41,12 @@ def test_splink_is_locked_with_hashes_and_stays_out_of_the_projects_locks() -> N
     assert len(names) == len(re.findall(r"^\S+==", lock, re.MULTILINE))
     for other in ("requirements.lock", "requirements-dev.lock"):
         assert "splink" not in (ROOT / other).read_text()
+
+
+def test_it_says_where_bqloop_is_not_faster() -> None:
+    seconds = {"bqloop": 100.0, "one": 50.0, "two": 300.0}
+    told = verdicts(1000, seconds, {"bqloop": 0.6, "one": 0.4, "two": 0.7})
+    assert told == [
+        "1,000 deals: bqloop is NOT faster than one: 2.0 times as slow, at better F1 (0.600 against 0.400)",
+        "1,000 deals: bqloop is faster than two: 3.0 times as fast, at no better F1 (0.600 against 0.700)",
+    ]
