@@ -66,6 +66,12 @@ def service() -> Service:
 
 
 @cache
+def _models_of_rows() -> tuple[str, ...]:
+    app = application()
+    return tuple(name for name in app.settings.models if policy_of(app.templates(name)).rows)
+
+
+@cache
 def _row_service(model: str) -> RowService:
     return RowService(application(), model)
 
@@ -76,8 +82,7 @@ def row_service(model: str) -> RowService:
     Raises:
         Problem: The environment has no such model.
     """
-    app = application()
-    known = [name for name in app.settings.models if policy_of(app.templates(name)).rows]
+    known = _models_of_rows()
     if model not in known:
         there = f"there are {', '.join(known)}" if known else "there is none"
         raise Problem(HTTPStatus.NOT_FOUND, f"no model {model!r} of single rows is served here; {there}")
@@ -144,8 +149,12 @@ def _healthz(_request: Request, _request_id: str) -> Response:
 
 
 def _readyz(_request: Request, _request_id: str) -> Response:
-    traffic = service().versions.traffic()
-    service().index()
+    first = application().settings.models[0]
+    if first in _models_of_rows():
+        traffic = row_service(first).versions.traffic()
+    else:
+        traffic = service().versions.traffic()
+        service().index()
     return _json({"status": "ready", "versions": dict(traffic.shares)})
 
 

@@ -40,6 +40,7 @@ def log(made: tuple[Service, Log], monkeypatch: pytest.MonkeyPatch) -> Log:
 
     monkeypatch.setattr(routes, "service", lambda: made[0])
     monkeypatch.setattr(routes, "row_service", no_rows)
+    made[1].rows.clear()  # requests of other tests may have been right
     return made[1]
 
 
