@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from functions.service.compiled_features import Arriving, CompiledFeatures
-from functions.service.engine.columns import Array
+from functions.service.engine.columns import Array, Column, TextColumn
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.strings import NULL, Codes, Pool, StringFile
@@ -211,6 +211,36 @@ class CompactIndex:
         tables = {name: union(parts) for name, parts in known.items()}
         whole = {name: union(parts) for name, parts in summaries.items()}
         return self.features.candidate_pairs(mine, tables, whole, pool), tables
+
+    def sharing(self, keys: Sequence[str]) -> dict[Key, dict[str, Any]]:
+        """The deals that can be looked up by one of these keys."""
+        policy, pool = self.features.serving.candidates, self.pool.child()
+        codes = np.unique(np.array(self.pool.find(keys), np.int64))
+        found: dict[Key, dict[str, Any]] = {}
+        for part in self._parts:
+            _, owners = part.segment.sharing(policy.keys, codes[codes != NULL], pool)
+            places = np.unique(owners[~part.gone[owners]])
+            found |= {(deal["source"], deal["deal_id"]): deal for deal in part.segment.deals(places, pool)}
+        return found
+
+    def summarise_with(self, rows: Mapping[str, Mapping[str, Sequence[Any]]]) -> None:
+        """Have the index say of all known deals what is said elsewhere: it does not hold all of them.
+
+        Args:
+            rows: By table the different rows of its `summarised` columns.
+        """
+        segment = self._parts[0].segment
+        for name, columns in rows.items():
+            like = segment.tables[name].distinct(list(columns), self.pool)
+            made: dict[str, Column] = {}
+            count = 0
+            for column, values in columns.items():
+                count, kind = len(values), like.column(column)
+                if isinstance(kind, TextColumn):
+                    made[column] = TextColumn(self.pool, texts=list(values))
+                else:
+                    made[column] = Column(np.array(list(values), kind.values.dtype))
+            self._summaries[0, name] = Relation(count, made)
 
     def _summary(self, place: int, segment: Segment, name: str, columns: Sequence[str]) -> Relation:
         """The different rows of some columns: of the large segment once, of the small ones each time."""

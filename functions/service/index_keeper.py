@@ -10,13 +10,14 @@ import gc
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 from deployment.application import Application
 from etl.errors import BqloopError
-from etl.names import Naming
+from etl.names import Namespace, Naming
 from functions.service.candidate_index import CandidateIndex, MemoryIndex
 from functions.service.compact_index import CompactIndex
 from functions.service.known_deals import Key, WarehouseDeals
@@ -25,6 +26,7 @@ from functions.service.scoring import ordered
 from functions.service.shared_index import SharedIndexes
 from functions.service.values import Pair
 from functions.service.versions import ServedVersion
+from functions.service.warehouse_index import WarehouseIndex
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +47,8 @@ class IndexKeeper:
         templates = app.templates(model)
         self._model = model
         self._naming = Naming.of(app.settings, model)
-        tables = {"table": self._naming.tables(templates.stems(f"{model}/tables"))}
-        self._new_deals = templates.render(f"{model}/serve/known_deals.sql", tables)
+        self._tables = self._naming.tables(templates.stems(f"{model}/tables"))
+        self._new_deals = templates.render(f"{model}/serve/known_deals.sql", {"table": self._tables})
         self._templates = templates
         self._index: CandidateIndex | None = None
         self._version = ""
@@ -96,6 +98,9 @@ class IndexKeeper:
         compiled = version.program.compiled
         if compiled is None:
             index = MemoryIndex(version.program, version.serving, self._known_deals()[0], self._judged_pairs(version))
+        elif self._serving.candidates.index == "bigquery":
+            recent = self._read(version.champion.as_of)
+            index = WarehouseIndex(compiled, partial(self._asked, version), self._known, recent)
         elif self._shared is None:
             index = CompactIndex.of(compiled, self._known_deals()[0], self._judged_pairs(version))
         else:
@@ -108,6 +113,22 @@ class IndexKeeper:
         gc.freeze()
         log.info("index built", version=version.version, deals=len(index), seconds=round(time.monotonic() - started, 3))
 
+    def _asked(
+        self, version: ServedVersion, statement: str, parameters: Mapping[str, Any], more: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The rows of one of serve/'s statements over the tables of the version's run."""
+        run_tables = self._run_tables(version)
+        context = dict(more)
+        if "summarised_table" in context:
+            context["summarised_table"] = getattr(run_tables, context["summarised_table"])
+        tables = {"table": self._tables, "run_table": run_tables, **context}
+        rendered = self._templates.render(f"{self._model}/serve/{statement}.sql", tables)
+        return [in_utc(row) for row in self._warehouse.read(rendered, parameters)]
+
+    def _run_tables(self, version: ServedVersion) -> Namespace:
+        names = self._templates.stems(f"{self._model}/features")
+        return self._naming.run_tables(names, version.champion.slug)
+
     def _known_deals(self) -> tuple[list[dict[str, Any]], dt.datetime]:
         deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
         return deals, self._seen
@@ -118,9 +139,7 @@ class IndexKeeper:
         return [in_utc(row) for row in rows]
 
     def _judged_pairs(self, version: ServedVersion) -> Iterable[Pair]:
-        names = self._templates.stems(f"{self._model}/features")
-        tables = {"run_table": self._naming.run_tables(names, version.champion.slug)}
-        for row in self._warehouse.read(self._templates.render(f"{self._model}/serve/judged_pairs.sql", tables)):
+        for row in self._asked(version, "judged_pairs", {}, {}):
             yield ordered((row["left_source"], row["left_id"]), (row["right_source"], row["right_id"]))
 
 

@@ -259,10 +259,11 @@ def _made(work: Any) -> Any:
 
 def _batches(deals: Iterable[Deal]) -> Iterable[list[Deal]]:
     batch: list[Deal] = []
+    is_first = True
     for deal in deals:
         batch.append(deal)
         if len(batch) == _BATCH:
             yield batch
-            batch = []
-    if batch:
-        yield batch
+            batch, is_first = [], False
+    if batch or is_first:
+        yield batch  # of no deals at all, too: tables without rows have columns all the same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,7 @@ class Candidates(_Section):
         key: Its column that two deals must share.
         asking: Alias in `pairs` of the deals that choose; those of a request alone do.
         indexed: Run tables that are kept for all known deals, `keys` among them; each has a column `deal_key`.
+        index: Where known deals are looked up: in `memory` (or in files that processes share), or in `bigquery` itself.
     """
 
     pairs: str = "candidate_pairs"
@@ -44,6 +45,7 @@ class Candidates(_Section):
     key: str = "key"
     asking: str = "mine"
     indexed: tuple[str, ...] = ("clean_deals", "deal_norms", "deal_keys")
+    index: Literal["memory", "bigquery"] = "memory"
 
 
 class Feedback(_Section):

@@ -95,6 +95,7 @@ def labelled(deals: Sequence[Row], pairs: Sequence[tuple[int, int]]) -> list[Row
                 "right_source": right[0],
                 "right_id": right[1],
                 "is_duplicate": deals[a]["title"] == deals[b]["title"],
+                "split": "train",  # given, or a run leaves out the pairs whose deals are on different sides
                 "labelled_at": NOW - dt.timedelta(days=1),
                 "ingested_at": NOW - dt.timedelta(days=1),
                 "origin": "import",

@@ -10,7 +10,8 @@ import pytest
 from functions.service.candidate_index import MemoryIndex
 from functions.service.compact_index import CompactIndex
 from functions.service.index_keeper import in_utc
-from tests.parity.service.service_world import NOW, World, differences, labelled, pair_of, world_of
+from functions.service.warehouse_index import WarehouseIndex
+from tests.parity.service.service_world import MODEL, NOW, World, differences, labelled, pair_of, world_of
 
 TITLES = [
     "Sony Turntable PSLX350H 33-1/3 RPM",
@@ -155,3 +156,48 @@ def test_features_of_new_deals_beside_known_ones_are_those_of_all_deals_given(wo
     got = beside.features(world.program, pairs, rivals)
     assert {pair_of(row) for row in got} == set(pairs)
     assert differences({pair_of(row): row for row in expected}, got) == {}
+
+
+def warehouse_index(world: World) -> WarehouseIndex:
+    """The index in BigQuery, of the tables that the world's run made."""
+    names = world.templates.stems(f"{MODEL}/features")
+    tables = world.naming.run_tables(names, "t")
+    raw = world.naming.tables(world.templates.stems(f"{MODEL}/tables"))
+
+    def ask(statement: str, parameters: Any, context: Any) -> Any:
+        more = dict(context)
+        if "summarised_table" in more:
+            more["summarised_table"] = getattr(tables, more["summarised_table"])
+        rendered = world.templates.render(f"{MODEL}/serve/{statement}.sql", {"run_table": tables, "table": raw, **more})
+        return [in_utc(row) for row in world.warehouse.read(rendered, parameters)]
+
+    class Known:
+        def deals(self, keys: Any) -> Any:
+            return {key: row for key, row in known.items() if key in keys}
+
+    known = {(deal["source"], deal["deal_id"]): in_utc(deal) for deal in deals()}
+    assert world.program.compiled is not None
+    return WarehouseIndex(world.program.compiled, ask, Known())
+
+
+def test_the_index_in_bigquery_finds_what_the_one_in_memory_finds(world: World) -> None:
+    in_memory, index = compact_index(world), warehouse_index(world)
+    in_memory.remember(ordered_pairs(world))
+    for place in (0, 4, 9):
+        new = {**in_utc(deals()[place]), "source": "asked", "deal_id": "new"}
+        pairs = sorted(index.request([new]).candidates())
+        assert pairs == sorted(in_memory.request([new]).candidates())
+        rivals = sorted(index.rivals(pairs) - set(pairs))
+        assert rivals == sorted(in_memory.rivals(pairs) - set(pairs))
+        got = index.request([new]).features(world.program, pairs, rivals)
+        expected = in_memory.request([new]).features(world.program, pairs, rivals)
+        assert differences({pair_of(row): row for row in expected}, got) == {}
+    index.add([new])
+    again = {**new, "deal_id": "again"}
+    assert (("asked", "again"), ("asked", "new")) in index.request([again]).candidates()
+    assert index.deals([("asked", "new")])["asked", "new"]["title"] == new["title"]
+
+
+def ordered_pairs(world: World) -> list[Any]:
+    names = {row["deal_key"]: (row["source"], row["deal_id"]) for row in world.table("clean_deals").to_pylist()}
+    return [(names[r["left_key"]], names[r["right_key"]]) for r in world.table("compared_pairs").to_pylist()]
