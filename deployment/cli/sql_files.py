@@ -19,6 +19,8 @@ from deployment.workbench.check import readers_of, style
 from deployment.workbench.difference import changed_columns, differences, templates_at
 from deployment.workbench.lineage import trace_columns
 from deployment.workbench.project import analyse_project
+from deployment.workbench.query_price import price
+from deployment.workbench.rehearsal import rehearse
 from deployment.workbench.row_difference import RowDifference, compare_rows
 from etl.errors import InputError
 from etl.settings import Settings, load_settings
@@ -114,12 +116,17 @@ def render(
 @app.command("check")
 def check_files(
     files: Annotated[list[Path] | None, typer.Argument(help="Files under sql/; default: all.")] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Also let BigQuery say what each file would process; default: not locally."),
+    ] = False,
     lint: Annotated[bool, typer.Option("--lint/--no-lint", help="Also run sqlfluff; default: on named files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Find what is wrong with the SQL without running it: Jinja, Google's analyzer, the house rules, sqlfluff.
 
-    With FILE, what is wrong in it and in what reads it.
+    With FILE, what is wrong in it and in what reads it. On Google Cloud (--env dev) also a dry run: bytes and price, against the
+    tables of the newest run.
 
     Example: bqloop sql check deal_duplicates/features/clean_deals.sql
     """
@@ -147,7 +154,23 @@ def check_files(
         OPTIONS.errors.print(
             f"{len(project.analyses)} of {len(project.paths)} files are right; {len(findings)} findings"
         )
+    if dry_run or OPTIONS.env != "local":
+        _dry_run(model_of(settings), named)
     if findings:
+        raise typer.Exit(1)
+
+
+def _dry_run(model: str, named: list[str]) -> None:
+    """Print what each file would process and cost; a statement that BigQuery refuses ends with exit code 1."""
+    total, refused = 0, 0
+    with application() as app_:
+        for found in rehearse(app_, model, named):
+            total += found.bytes or 0
+            refused += found.bytes is None
+            told = found.refused if found.bytes is None else f"{found.bytes:,} bytes, {price(found.bytes)}"
+            OPTIONS.errors.print(f"sql/{found.path}: {told}", markup=False, highlight=False, soft_wrap=True)
+    OPTIONS.errors.print(f"in all {total:,} bytes, {price(total)} on demand", highlight=False)
+    if refused:
         raise typer.Exit(1)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from deployment.workbench import scratch
 from deployment.workbench.case_from_rows import sample_inputs
+from deployment.workbench.rehearsal import rehearse
 from deployment.workbench.row_difference import compare_rows
 from deployment.workbench.trial import Trial, try_change
 from deployment.workbench.trial_answer import Answer
@@ -153,6 +154,17 @@ def test_rows_for_a_case_are_those_that_the_file_reads(project: Project) -> None
     assert set(sample.given) == {"known_points"}
     assert [set(row) for row in sample.given["known_points"]] == [{"point_id", "is_far", "x", "y", "split"}] * 3
     assert len(datasets(project)) == 2
+
+
+def test_a_dry_run_tells_the_bytes_and_what_bigquery_refuses(project: Project) -> None:
+    project.edit("x,\n  no_such_column")
+
+    found = {rehearsal.path: rehearsal for rehearsal in rehearse(project.app, MODEL)}
+
+    known = found[f"{MODEL}/features/known_points.sql"]
+    assert known.bytes is not None
+    assert known.bytes > 0
+    assert "no_such_column" in found[f"{MODEL}/features/training_features.sql"].refused
 
 
 def test_rows_of_two_versions_are_compared_by_what_names_them(project: Project) -> None:
