@@ -159,7 +159,7 @@ def status(as_json: AsJson = False) -> None:
             print_json([{**row, **mends.get(row["run_id"], {})} for row in rows])
             return
         if not rows:
-            OPTIONS.console.print("No runs yet. Import deals and labels, then: bqloop retrain --wait")
+            OPTIONS.console.print("No runs yet. Import rows that have labels, then: bqloop retrain --wait")
             return
         table = Table(
             _run_column(), "state", "stage", "as of (UTC)", "why", title=f"Runs of {model}", title_justify="left"
