@@ -87,6 +87,7 @@ DIFFERS = {
     "After an error inside a transaction only ROLLBACK works.": f"{HERE}/test_bigquery_readme.py::test_an_error_ends_all_but_a_rollback",
     "Two statements that change the same rows": f"{HERE}/test_bigquery_jobs.py::test_concurrent_changes_of_one_table_all_happen",
     "APPROX_ functions are exact.": "SELECT APPROX_COUNT_DISTINCT(x) = 50000 FROM UNNEST(GENERATE_ARRAY(1, 50000)) AS x",
+    "EXPORT DATA makes a bucket that is missing.": f"{HERE}/test_export_data.py::test_an_export_makes_a_bucket_that_is_missing",
     "A SUM or AVG of floats inside a training query": f"{HERE}/test_bigquery_determinism.py::"
     "test_the_same_statement_gives_the_same_model_while_others_run",
     "A float that overflows is infinite.": "SELECT IS_INF(1e308 * 10)",

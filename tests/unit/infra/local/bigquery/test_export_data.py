@@ -124,3 +124,8 @@ def test_what_a_model_predicts_is_exported(rows: Callable[..., Any], export: Cal
     query = "SELECT predicted_y, x FROM ML.PREDICT(MODEL d.exported, (SELECT 0.1 AS x UNION ALL SELECT 4.0)) ORDER BY x"
     (file,) = export(query, "format = 'CSV'")
     assert [line.split(",")[0] for line in file.read_text().splitlines()] == ["predicted_y", "false", "true"]
+
+
+def test_an_export_makes_a_bucket_that_is_missing(rows: Callable[..., Any], state: Path) -> None:
+    rows("EXPORT DATA OPTIONS (uri = 'gs://not-made-by-anybody/*', format = 'CSV') AS SELECT 1 AS a")
+    assert [file.read_text() for file in (state / "gs/not-made-by-anybody").iterdir()] == ["a\n1\n"]
