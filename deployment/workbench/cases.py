@@ -323,6 +323,8 @@ class _CaseRun:
         given = dict(self.case.content.get("variables") or {})
         if "sampled" in given:
             given["sampled"] = {**given["sampled"], "table": f"`{self._full_name(given['sampled']['table'])}`"}
+        if "summarised_table" in given:
+            given["summarised_table"] = f"`{self._full_name(given['summarised_table'])}`"
         return context | given | more
 
     def _model(self, name: str) -> str:

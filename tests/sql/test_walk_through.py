@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             shutil.copy(ROOT / part, copy / part)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "as it is"]):
         subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@example.com", *words], cwd=copy, check=True)
-    done = run(f"bqloop demo --deals-per-day 800 --keep {state}", copy, state)
+    done = run(f"bqloop demo --keep {state}", copy, state)
     assert done.returncode == 0, done.stdout + done.stderr
     return copy, state
 
