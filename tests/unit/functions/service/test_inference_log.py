@@ -1,8 +1,9 @@
 """No answer leaves unlogged: Pub/Sub confirms, or the disk keeps, or the request fails."""
 
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,52 @@ def test_batches_keep_within_pubsubs_limits() -> None:
     batches = _batches([b"x" * 3_000_000] * 5 + [b"y"] * 1_500)
     assert all(sum(map(len, b)) <= 8_000_000 and len(b) <= 1_000 for b in batches)
     assert sum(map(len, batches)) == 1_505
+
+
+def test_requests_that_wait_for_a_confirmation_have_theirs_in_the_next_one_together(
+    pubsub: tuple[PubSubServer, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, settings = pubsub
+    log = InferenceLog(settings, folder=tmp_path / "buffer")
+    published: list[int] = []
+    first_is_on_its_way, may_end = threading.Event(), threading.Event()
+
+    def publish(messages: Sequence[bytes]) -> None:
+        published.append(len(messages))
+        if len(published) == 1:
+            first_is_on_its_way.set()
+            may_end.wait(10)
+
+    monkeypatch.setattr(log, "_publish", publish)
+    threads = [threading.Thread(target=log.confirm, args=([{"n": n}],)) for n in range(8)]
+    threads[0].start()
+    assert first_is_on_its_way.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(log._waiting_requests) < 7:
+        time.sleep(0.01)
+    may_end.set()
+    for thread in threads:
+        thread.join(10)
+    assert published == [1, 7]
+
+
+def test_a_confirmation_that_fails_fails_for_all_that_were_in_it_and_the_disk_keeps_them(
+    pubsub: tuple[PubSubServer, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, settings = pubsub
+    log = InferenceLog(settings, folder=tmp_path / "buffer")
+
+    def publish(messages: Sequence[bytes]) -> None:
+        raise ConnectionError(len(messages))
+
+    monkeypatch.setattr(log, "_publish", publish)
+    threads = [threading.Thread(target=log.confirm, args=([{"n": n}],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    kept = [
+        json.loads(line) for file in (tmp_path / "buffer").glob("*.ndjson") for line in file.read_text().split("\n")
+    ]
+    assert sorted(row["n"] for row in kept) == [0, 1, 2, 3]

@@ -1,0 +1,135 @@
+"""SQL compiled to NumPy: what it does not know it names, and where it would differ from DuckDB it does not answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlglot
+
+from deployment.stages.run import policy_of
+from etl.templates import Templates
+from functions.service import feature_program
+from functions.service.compiled_features import CompiledFeatures
+from functions.service.engine.columns import EngineError, column_of
+from functions.service.engine.relations import Relation
+from functions.service.engine.selects import compile_query
+from functions.service.engine.strings import Pool
+from functions.service.feature_program import FeatureProgram
+from functions.service.policy import serving_policy
+from functions.service.shared_index import SharedIndexes
+from tests.unit.functions.service.small_service import KNOWN, MODEL
+
+COLUMNS = {"k": "BIGINT", "t": "VARCHAR", "x": "DOUBLE"}
+ROWS: list[tuple[Any, ...]] = [(1, "a", 1.5), (1, "b", None), (2, None, -2.5), (3, "a", 0.0), (3, "c", 4.0)]
+
+
+def run(query: str, *, rows: list[tuple[Any, ...]] = ROWS, **parameters: Any) -> list[tuple[Any, ...]]:
+    pool = Pool()
+    columns = zip(COLUMNS.items(), zip(*rows, strict=True) if rows else [()] * 3, strict=True)
+    table = Relation(len(rows), {name: column_of(kind, values, pool) for (name, kind), values in columns})
+    compiled = compile_query(sqlglot.parse_one(query, dialect="bigquery"), {"r": tuple(COLUMNS)}, parameters)
+    return [tuple(row.values()) for row in compiled.run(lambda _: table, pool).rows()]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT k, SUM(x) AS s, COUNT(x) AS n FROM r GROUP BY k", [(1, 1.5, 1), (2, -2.5, 1), (3, 4.0, 2)]),
+        ("SELECT SUM(x) AS s, COUNT(*) AS n FROM r WHERE k > 9", [(None, 0)]),
+        ("SELECT MAX(t) AS m, COUNT(DISTINCT t) AS n FROM r", [("c", 3)]),
+        ("SELECT a.k, b.t FROM r AS a LEFT JOIN r AS b ON a.k = b.k AND b.x > 1", [(1, "a"), (1, "a"), (2, None), (3, "c"), (3, "c")]),
+        ("SELECT a.t, b.k FROM r AS a INNER JOIN r AS b ON a.t = b.t AND a.k < b.k", [("a", 3)]),
+        ("SELECT x FROM r WHERE t != 'a'", [(None,), (4.0,)]),
+        ("SELECT t FROM r WHERE x > 1 OR x IS NULL", [("a",), ("b",), ("c",)]),
+        ("SELECT k, RANK() OVER (ORDER BY k) AS p FROM r", [(1, 1), (1, 1), (2, 3), (3, 4), (3, 4)]),
+        ("SELECT t, LEAD(t) OVER (PARTITION BY k ORDER BY x) AS n FROM r", [("a", None), ("b", "a"), (None, None), ("a", "c"), ("c", None)]),
+        ("SELECT k FROM r WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY x DESC) = 1", [(1,), (2,), (3,)]),
+        ("SELECT DISTINCT t FROM r", [("a",), ("b",), (None,), ("c",)]),
+        ("SELECT k FROM r WHERE k = 2 UNION ALL SELECT k FROM r WHERE k = 1", [(2,), (1,), (1,)]),
+        ("WITH n AS (SELECT k + @more AS k FROM r) SELECT k FROM n WHERE k BETWEEN 12 AND 13", [(12,), (13,), (13,)]),
+        ("SELECT w, p FROM r, UNNEST(SPLIT(CONCAT(t, '-z'), '-')) AS w WITH OFFSET AS p WHERE k = 1", [("a", 0), ("z", 1), ("b", 0), ("z", 1)]),
+    ],
+)  # fmt: skip
+def test_a_query_gives_what_bigquery_gives(query: str, expected: list[tuple[Any, ...]]) -> None:
+    assert sorted(run(query, more=10), key=repr) == sorted(expected, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("SELECT SOUNDEX(t) AS s FROM r", "SOUNDEX"),
+        ("SELECT SUM(x) OVER (ORDER BY k) AS s FROM r", "running aggregate"),
+        ("SELECT k FROM r ORDER BY k", "ORDER"),
+        ("SELECT k FROM r LIMIT 1", "LIMIT"),
+        ("SELECT a.k FROM r AS a FULL JOIN r AS b ON a.k = b.k", "FULL"),
+        ("SELECT REGEXP_REPLACE(t, r'x*', '') AS s FROM r", "matches nothing"),
+        ("SELECT REGEXP_REPLACE(t, r'(?i)x', '') AS s FROM r", r"\(\?i"),
+        ("SELECT (SELECT MAX(k) FROM r) AS s FROM r", "SUBQUERY"),
+        ("SELECT k FROM elsewhere", "elsewhere"),
+        ("SELECT @unknown AS s FROM r", "@unknown"),
+    ],
+)
+def test_what_it_does_not_know_it_refuses_by_name(query: str, named: str) -> None:
+    with pytest.raises(EngineError, match=named):
+        run(query)
+
+
+def test_no_rows_are_no_rows() -> None:
+    assert run("SELECT k, SUM(x) AS s FROM r GROUP BY k", rows=[]) == []
+    assert run("SELECT a.t FROM r AS a INNER JOIN r AS b ON a.t = b.t", rows=[]) == []
+
+
+FROZEN = {
+    "token_stats": pa.table({"field": ["", "word"], "token": ["", "sony"], "deals": [8, 4]}),
+    "key_stats": pa.table({"key": ["sony"], "deals": [4]}),
+}
+PAIR = (("a", "0"), ("b", "1"))
+
+
+def program() -> FeatureProgram:
+    templates = Templates.from_tree(MODEL)
+    policy = policy_of(templates)
+    return FeatureProgram(templates, policy, serving_policy(policy), FROZEN)
+
+
+def test_sql_that_cannot_be_compiled_is_left_to_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = program().compute(KNOWN, [PAIR])
+
+    def refuse(*_: Any) -> CompiledFeatures:
+        raise EngineError("pair_signals: SOUNDEX")
+
+    monkeypatch.setattr(feature_program, "CompiledFeatures", refuse)
+    made = program()
+    assert made.compiled is None
+    assert made.compute(KNOWN, [PAIR])[0]["title_edit"] == expected[0]["title_edit"]
+
+
+def test_compiled_sql_that_differs_from_duckdb_on_a_probe_may_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = CompiledFeatures.features
+
+    def wrong(self: CompiledFeatures, *arguments: Any) -> list[dict[str, Any]]:
+        return [{**row, "title_edit": row["title_edit"] + 1e-6} for row in right(self, *arguments)]
+
+    monkeypatch.setattr(CompiledFeatures, "features", wrong)
+    assert program().compiled is None
+
+
+def test_one_process_builds_the_index_and_the_others_read_it(tmp_path: Path) -> None:
+    compiled = program().compiled
+    assert compiled is not None
+    seen = dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
+    reads: list[int] = []
+
+    def read() -> Any:
+        reads.append(1)
+        return KNOWN, seen
+
+    (first, _), (second, known_until) = (SharedIndexes(tmp_path, MODEL).index(compiled, "1", read) for _ in range(2))
+    assert (len(reads), len(first), len(second), known_until) == (1, len(KNOWN), len(KNOWN), seen)
+    SharedIndexes(tmp_path, MODEL).index(compiled, "2", read)
+    assert [folder.name[:2] for folder in (tmp_path / MODEL).iterdir() if folder.is_dir()] == ["2-"]
+    assert second.deals([("a", "0")]).keys() == {("a", "0")}  # its files are there until it ends
