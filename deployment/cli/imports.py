@@ -92,7 +92,9 @@ def rows(
 ) -> None:
     """Import rows of a model that `bqloop new model` made. A row that cannot be taken goes to `rejected_rows`.
 
-    Example: bqloop --model fares import rows fares.csv
+    The model is that of `--model`, which stands before the command.
+
+    Example: bqloop import rows fares.csv --map fare=price
     """
     with application() as app_, _progress(file) as advance:
         model = model_of(app_.settings)
