@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
+import structlog
 import typer
 
 from deployment.cli import (
@@ -80,6 +81,8 @@ def _options(
 
 def main() -> None:
     """Run the command line; errors meant for people end it with their text and exit code 1."""
+    # What a command prints is for pipes; what is told beside it is not.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except BqloopError as error:

@@ -205,7 +205,7 @@ def test_challengers_that_fail_a_fifth_of_their_requests_or_are_slow_go_back_by_
     assert (story.shares, story.aliases) == all_the_champions
 
     slow = story.train("slow", until="CANARY")
-    story.cloud.vertex.faults.set(f"{MODEL}@{slow}", Fault(delay_seconds=0.5))
+    story.cloud.vertex.faults.set(f"{MODEL}@{slow}", Fault(delay_seconds=2.0))
     assert story.traffic(ENOUGH) == 0
     back = story.tick()
     assert (back["action"], back["version"], back["previous_version"]) == ("roll_back", champion, slow)

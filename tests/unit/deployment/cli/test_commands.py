@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
 from deployment.cli.imports import parse_mapping
-from deployment.cli.main import app
+from deployment.cli.main import app, main
 from etl.errors import InputError
 
 README = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
@@ -52,3 +53,19 @@ def test_a_mapping_is_read_as_field_and_column() -> None:
 def test_a_mapping_that_cannot_be_meant_is_refused(pairs: list[str]) -> None:
     with pytest.raises(InputError, match="--map"):
         parse_mapping(pairs)
+
+
+def test_what_a_command_logs_does_not_get_between_what_it_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bqloop", "--help"])
+    try:
+        with pytest.raises(SystemExit):
+            main()
+        capsys.readouterr()
+        structlog.get_logger("any").warning("the challenger went back")
+        printed = capsys.readouterr()
+    finally:
+        structlog.reset_defaults()
+    assert printed.out == ""
+    assert "the challenger went back" in printed.err
