@@ -103,7 +103,9 @@ def profile_of(kind: str, column: pa.ChunkedArray, buckets: int = 10) -> dict[st
     if not len(values):
         return {"kind": "numerical", "edges": [], "counts": []}
     low, high = float(values.min()), float(values.max())
-    counts, edges = np.histogram(values, bins=buckets, range=(low, high if high > low else low + 1.0))
-    if high <= low:
+    # Values that differ in their last digits alone are one value: there is no room for edges between them.
+    is_wide = low + (high - low) / (2 * buckets) > low
+    counts, edges = np.histogram(values, bins=buckets, range=(low, high if is_wide else low + 1.0))
+    if not is_wide:
         edges = np.linspace(low, low, buckets + 1)
     return {"kind": "numerical", "edges": edges.tolist(), "counts": counts.tolist()}

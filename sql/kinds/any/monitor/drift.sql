@@ -3,7 +3,9 @@
   Is what the service sees changing? One row per feature.
 
   Compares the answers of the last @days days with those of the four times @days days before, whichever version gave
-  them: Jensen-Shannon divergence, 0 to 1.
+  them: Jensen-Shannon divergence, 0 to 1. Each side gets two rows more, the least and the greatest of either: the
+  histograms that are compared then have the same edges, without which a feature that is nearly always the same would
+  seem to move with each value that is new.
 
   Reads inferences. Read by the stage `monitor`, which asks for a retrain where it is past @drift_limit.
 */
@@ -24,6 +26,17 @@ FROM
         AND {{ served.said() }} IS NOT NULL
         AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
         AND answered_at <= TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
+      {% for function in ['MIN', 'MAX'] %}
+        UNION ALL
+        SELECT
+          {{ served.extremes(function, features) }}
+        FROM {{ table.inferences }}
+        WHERE
+          model = @model
+          AND {{ served.said() }} IS NOT NULL
+          AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
+          AND answered_at <= @as_of
+      {% endfor %}
     ),
     (
       SELECT
@@ -34,6 +47,17 @@ FROM
         AND {{ served.said() }} IS NOT NULL
         AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
         AND answered_at <= @as_of
+      {% for function in ['MIN', 'MAX'] %}
+        UNION ALL
+        SELECT
+          {{ served.extremes(function, features) }}
+        FROM {{ table.inferences }}
+        WHERE
+          model = @model
+          AND {{ served.said() }} IS NOT NULL
+          AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
+          AND answered_at <= @as_of
+      {% endfor %}
     ),
     STRUCT(@drift_limit AS numerical_default_threshold)
   )
