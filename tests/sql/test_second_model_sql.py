@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from google.cloud import bigquery
 from sklearn import metrics as reference
 
 from deployment.stages.run import policy_of
-from deployment.workbench.cases import Bench, find_cases
+from deployment.workbench.cases import Bench, Case, find_cases
 from deployment.workbench.check import check
 from etl.names import Naming
 from etl.settings import Settings, load_settings
@@ -66,6 +67,52 @@ def test_shared_case(case: object, bench: Bench, fares: Templates) -> None:
     result = Bench(bench._client, bench._settings, fares).run(case)  # type: ignore[arg-type]
 
     assert result.passed, str(result)
+
+
+def run_shared(bench: Bench, templates: Templates, path: str, content: str) -> None:
+    """A case of a file that models of all kinds share, for a regression: beside the file stand those of a classification."""
+    case = Case(Path("a regression's case"), path, yaml.safe_load(content))
+    result = Bench(bench._client, bench._settings, templates).run(case)
+    assert result.passed, str(result)
+
+
+def test_versions_of_a_regression_disagree_where_they_are_far_apart(bench: Bench, fares: Templates) -> None:
+    content = """
+      given:
+        training_features:
+          - {trip_id: a, fare: 2.0, distance_km: 1.0}
+          - {trip_id: b, fare: 4.0, distance_km: 2.0}
+          - {trip_id: c, fare: 6.0, distance_km: 3.0}
+        inferences:
+          - [inference_id, model, version, answered_at, prediction, features]
+          - [i1, fares, "1", 2026-05-02 12:00:00, 10.3, {distance_km: 5.0}]
+          - [i2, fares, "1", 2026-05-02 12:00:00, 12.0, {distance_km: 5.0}]
+          - [i3, fares, "2", 2026-05-02 12:00:00, 99.0, {distance_km: 5.0}]
+          - [i4, fares, "1", 2026-05-04 12:00:00, 99.0, {distance_km: 5.0}]
+          - [i5, fares, "1", 2026-05-02 12:00:00, null, {distance_km: 5.0}]
+      models: [linear_reg]
+      parameters: {since: 2026-05-02 00:00:00, until: 2026-05-03 00:00:00, version: "1", tolerated_difference: 1.0}
+      expected: [{compared_pairs: 2, disagreements: 1}]
+    """
+    run_shared(bench, fares, "kinds/any/monitor/shadow.sql", content)
+
+
+def test_a_rollout_of_a_regression_looks_at_what_it_predicts(bench: Bench, fares: Templates) -> None:
+    content = """
+      given:
+        inferences:
+          - [inference_id, request_id, model, version, row_keys, answered_at, prediction, endpoint_ms]
+          - [i1, r1, fares, "2", {trip_id: a}, 2026-05-02 01:00:00, 30.0, 10]
+          - [i2, r2, fares, "1", {trip_id: b}, 2026-05-02 02:00:00, 10.0, 30]
+          - [i3, r3, fares, null, {trip_id: c}, 2026-05-02 03:00:00, null, null]
+        predictions:
+          - {name: tree, split: validation, prediction: 30.0}
+      parameters: {since: 2026-05-02 00:00:00, until: 2026-05-03 00:00:00, version: "2", champion: "1", candidate: tree}
+      expected:
+        - {requests: 3, failed_requests: 1, challenger_pairs: 1, champion_pairs: 1, shift_from_champion: 1.0,
+           shift_from_validation: 0.0}
+    """
+    run_shared(bench, fares, "kinds/any/monitor/rollout_health.sql", content)
 
 
 class Regression:
