@@ -69,6 +69,8 @@ def example_context(settings: Settings, templates: Templates, run_id: str = "") 
         "shadow": Shadow(f"`{first}`", [("feature", "FLOAT64")]),
         "export": Export("gs://bucket/folder/name-*.csv", "CSV"),
         "reviewed": Reviewed(f"`{first}`"),
+        "summarised_table": quoted("training_features"),
+        "summarised_columns": list(policy.keys),
         "sampled": {"table": quoted("training_features"), "key_columns": list(policy.keys)},
         "request": {"pairs": f"`{naming.table('request__pairs')}`"},
     }
