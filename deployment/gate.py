@@ -139,7 +139,7 @@ def _rows(policy: GatePolicy, candidate: ModelEvidence) -> Iterator[tuple[str, b
             reason = f"{count} {what.replace('_', ' ')} to judge by, the policy asks for {minimum}"
             yield f"minimum_{what}", False, reason
     if candidate.unscored_rows:
-        yield "scored", False, f"{candidate.unscored_rows} of {candidate.row_count} rows got no probability"
+        yield "scored", False, f"{candidate.unscored_rows} of {candidate.row_count} rows got no answer"
     threshold = candidate.threshold
     if candidate.positives is not None and (threshold is None or not 0 <= threshold <= 1):
         yield "threshold", False, f"no decision threshold could be chosen (got {_show(threshold)})"
@@ -169,7 +169,7 @@ def _against_limit(metric: str, value: float | None, how: str, limit: float) -> 
 def _why_not_comparable(candidate: ModelEvidence, champion: ModelEvidence) -> str | None:
     if champion.unscored_rows:
         return (
-            f"the champion has no probability for {champion.unscored_rows} of {champion.row_count} rows, "
+            f"the champion has no answer for {champion.unscored_rows} of {champion.row_count} rows, "
             "so the two cannot be compared on the same rows"
         )
     if (candidate.row_count, candidate.rows_fingerprint) != (champion.row_count, champion.rows_fingerprint):

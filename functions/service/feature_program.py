@@ -29,7 +29,7 @@ from functions.service.probes import first_difference, probe_deals, probe_pairs
 from functions.service.rendering import REQUEST_PAIRS, rendered_tables
 from functions.service.sql_functions import add_function, add_functions
 from functions.service.translation import to_duckdb
-from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
+from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair, as_bigquery
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class FeatureProgram:
         arguments = f"{_rows(deals, DEAL_COLUMNS)}, {_rows(asked, PAIR_COLUMNS)}"
         with self._ready.lent() as connection:
             found = connection.execute(f"EXECUTE features({arguments})").to_arrow_table()
-        return list(_as_bigquery(found).to_pylist())
+        return list(as_bigquery(found).to_pylist())
 
     def _compile(self, frozen: Mapping[str, pa.Table]) -> CompiledFeatures | None:
         """The SQL on the service's own engine, if it gives what DuckDB gives for the probes; else DuckDB goes on."""
@@ -192,15 +192,6 @@ class FeatureProgram:
 
 def _pair_of(row: Mapping[str, Any]) -> Pair:
     return (row["left_source"], row["left_id"]), (row["right_source"], row["right_id"])
-
-
-def _as_bigquery(table: pa.Table) -> pa.Table:
-    """Counts and sums as INT64, which DuckDB widens to 128 bits; what it holds as DECIMAL as FLOAT64."""
-    types = [
-        (pa.int64() if f.type.scale == 0 else pa.float64()) if pa.types.is_decimal(f.type) else f.type
-        for f in table.schema
-    ]
-    return table.cast(pa.schema([pa.field(f.name, t) for f, t in zip(table.schema, types, strict=True)]))
 
 
 def _restrict(query: exp.Query, only: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ from functions.service.problems import Fault
 from functions.service.rendering import rendered_tables
 from functions.service.sql_functions import add_functions
 from functions.service.translation import to_duckdb
+from functions.service.values import as_bigquery
 
 # What a request may hold, by BigQuery type; instants are UTC.
 _ARROW: Mapping[str, pa.DataType] = {
@@ -122,7 +123,7 @@ class RowProgram:
             found = connection.execute(self.sql).to_arrow_table()
         finally:
             connection.close()
-        return list(_as_bigquery(found).to_pylist())
+        return list(as_bigquery(found).to_pylist())
 
 
 def _columns_of(templates: Templates, table: str) -> tuple[dict[str, str], frozenset[str]]:
@@ -191,12 +192,3 @@ def _value(kind: str, value: Any) -> Any:
         moment = dt.datetime.fromisoformat(value)
         return moment if moment.tzinfo is None else moment.astimezone(dt.UTC).replace(tzinfo=None)
     raise ValueError(kind)
-
-
-def _as_bigquery(table: pa.Table) -> pa.Table:
-    """Counts and sums as INT64, which DuckDB widens to 128 bits; what it holds as DECIMAL as FLOAT64."""
-    types = [
-        (pa.int64() if f.type.scale == 0 else pa.float64()) if pa.types.is_decimal(f.type) else f.type
-        for f in table.schema
-    ]
-    return table.cast(pa.schema([pa.field(f.name, t) for f, t in zip(table.schema, types, strict=True)]))

@@ -35,3 +35,12 @@ PAIR_COLUMNS: Mapping[str, str] = dict.fromkeys(("left_source", "left_id", "righ
 Deal = Mapping[str, Any]
 # (source, deal_id) of both sides.
 Pair = tuple[tuple[str, str], tuple[str, str]]
+
+
+def as_bigquery(table: pa.Table) -> pa.Table:
+    """Counts and sums as INT64, which DuckDB widens to 128 bits; what it holds as DECIMAL as FLOAT64."""
+    types = [
+        (pa.int64() if f.type.scale == 0 else pa.float64()) if pa.types.is_decimal(f.type) else f.type
+        for f in table.schema
+    ]
+    return table.cast(pa.schema([pa.field(f.name, t) for f, t in zip(table.schema, types, strict=True)]))

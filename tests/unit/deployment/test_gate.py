@@ -165,13 +165,13 @@ def test_the_ends_of_the_threshold_range_are_usable(threshold: float) -> None:
 
 def test_rows_that_the_candidate_did_not_score_reject_it() -> None:
     decision = decide(POLICY, Evidence(candidates=(model("tree", unscored_rows=1),)))
-    assert decision.reasons == ("tree: 1 of 1000 rows got no probability",)
+    assert decision.reasons == ("tree: 1 of 1000 rows got no answer",)
 
 
 def test_a_champion_without_predictions_on_some_rows_cannot_be_beaten_on_the_rest() -> None:
     decision = decide(POLICY, against_champion(0.05, 0.01, champion=model("champion", unscored_rows=4)))
     assert decision.verdict is Verdict.REJECT
-    assert "the champion has no probability for 4 of 1000 rows" in decision.reasons[0]
+    assert "the champion has no answer for 4 of 1000 rows" in decision.reasons[0]
 
 
 @pytest.mark.parametrize("changes", [{"rows_fingerprint": 78}, {"row_count": 999}])
