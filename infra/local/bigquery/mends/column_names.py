@@ -1,4 +1,4 @@
-"""BigQuery calls a column that has no name of its own `f0_`, `f1_`, ... in the order in which they stand."""
+"""BigQuery calls a column that has no name of its own `f0_`, `f1_`, ... in the order in which they stand; a field has its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ def mend(tree: exp.Expr) -> exp.Expr:
         return tree
     place = 0
     for projection in list(query.expressions):
-        if projection.is_star or isinstance(projection, (exp.Alias, exp.Aliases, exp.Column, exp.Dot)):
+        if projection.is_star or isinstance(projection, (exp.Alias, exp.Aliases, exp.Column)):
+            continue
+        if isinstance(projection, exp.Dot) and isinstance(projection.expression, exp.Identifier):
+            projection.replace(exp.alias_(projection.copy(), projection.expression.name, quoted=True))
             continue
         projection.replace(exp.alias_(projection.copy(), f"f{place}_"))
         place += 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bqemulator.api.dependencies import AppContext
 from sqlglot import exp
 
+from ..dialect import MlTableFunction
 from ..engine import ThreadedEngine
 from ..errors import BigQueryError
 from . import preprocessing_calls, select_lists
@@ -49,6 +50,11 @@ class MlStatements:
 
     def replace_functions(self, tree: exp.Expr, session: Session, statements: Statements) -> exp.Expr:
         """A query with the results of its ML functions in their places."""
+        if isinstance(tree, exp.Create) and str(tree.args.get("kind")).upper() != "TABLE" and _calls_ml(tree):
+            raise BigQueryError(
+                "notImplemented",
+                f"CREATE {tree.args.get('kind')} over an ML function is not carried out here; make a table of its rows",
+            )
         tree = self._functions.replace_all(tree, session, statements)
         if preprocessing_calls.has_calls(tree):
             tree = select_lists.compute_all(tree, session, statements, self._relations)
@@ -57,6 +63,10 @@ class MlStatements:
     def check(self, tree: exp.Expr, session: Session) -> None:
         """Refuse what names a model that does not exist, without carrying anything out."""
         self._functions.check(tree, session)
+
+
+def _calls_ml(tree: exp.Expr) -> bool:
+    return tree.find(MlTableFunction) is not None or preprocessing_calls.has_calls(tree)
 
 
 def model_statement(sql: str) -> str | None:

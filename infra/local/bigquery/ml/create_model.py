@@ -17,7 +17,7 @@ from ..errors import BigQueryError
 from . import transform
 from .model_store import Key, ModelEntry, ModelStore, new_entry
 from .names import key_of
-from .option_values import options_of
+from .option_values import milliseconds_of, options_of
 from .relations import Relations
 
 if TYPE_CHECKING:
@@ -223,9 +223,10 @@ def _about(options: dict[str, Any]) -> dict[str, Any]:
         about["description"] = options["description"]
     if "friendly_name" in options:
         about["friendly_name"] = options["friendly_name"]
-    for name in ("kms_key_name", "expiration_timestamp"):
-        if name in options:
-            raise BigQueryError("notImplemented", f"Option {name.upper()} is not carried out here")
+    if options.get("expiration_timestamp") is not None:
+        about["expiration"] = milliseconds_of("expiration_timestamp", options["expiration_timestamp"])
+    if "kms_key_name" in options:
+        raise BigQueryError("notImplemented", "Option KMS_KEY_NAME is not carried out here")
     return about
 
 

@@ -18,7 +18,7 @@ from ..job import now_ms
 from .create_model import default_model_id
 from .model_store import Key, ModelEntry, ModelStore
 from .names import key_of_text
-from .option_values import parse_options
+from .option_values import milliseconds_of, parse_options
 from .transform import is_transformed
 from .transform_graph import write_transform
 
@@ -161,7 +161,7 @@ def _resource_options(options: dict[str, Any]) -> dict[str, Any]:
         elif name in ("description", "friendly_name"):
             changes[name] = value or ""
         elif name == "expiration_timestamp":
-            changes["expiration"] = None if value is None else int(value.timestamp() * 1000)
+            changes["expiration"] = None if value is None else milliseconds_of(name, value)
         elif name not in REGISTRY_OPTIONS:
             raise BigQueryError("invalidQuery", f"Option {name.upper()} cannot be set by ALTER MODEL", location="query")
     return changes

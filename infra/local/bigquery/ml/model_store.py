@@ -102,12 +102,13 @@ class ModelStore:
         if project is not None:
             sql, values = f"{sql} WHERE project = ? AND dataset = ?", [project, dataset]
         found = [ModelEntry(**json.loads(text)) for (text,) in self._engine.rows(sql, values or None)]
-        return sorted(found, key=lambda entry: entry.name)
+        return sorted((entry for entry in found if not _is_expired(entry)), key=lambda entry: entry.name)
 
     def find(self, key: Key) -> ModelEntry | None:
         """The model, if there is one."""
         rows = self._engine.rows(f"SELECT entry FROM {TABLE} WHERE project = ? AND dataset = ? AND name = ?", list(key))
-        return ModelEntry(**json.loads(rows[0][0])) if rows else None
+        entry = ModelEntry(**json.loads(rows[0][0])) if rows else None
+        return None if entry is not None and _is_expired(entry) else entry
 
     def get(self, key: Key) -> ModelEntry:
         """The model.
@@ -203,6 +204,11 @@ class ModelStore:
             self._registry.unregister(entry.path)
         except RegistryError as error:
             raise BigQueryError(error.reason, error.message) from error
+
+
+def _is_expired(entry: ModelEntry) -> bool:
+    """Whether a model's time is over: it is gone for everybody; its files go with the next start."""
+    return entry.expiration is not None and entry.expiration <= now_ms()
 
 
 def new_entry(key: Key, folder: Path, model_type: str, location: str, **more: Any) -> ModelEntry:

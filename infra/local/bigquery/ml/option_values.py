@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,21 @@ def _series(start: Any, end: Any, step: Any = 1) -> list[Any]:
         raise BigQueryError("invalidQuery", f"GENERATE_ARRAY gives more than {MAX_SERIES} values", location="query")
     values = [start + place * step for place in range(last + 1)]
     return [value for value in values if (value <= end if step > 0 else value >= end)]
+
+
+def milliseconds_of(name: str, value: Any) -> int:
+    """A TIMESTAMP option as milliseconds since the epoch; without a zone it is UTC.
+
+    Raises:
+        BigQueryError: it is no timestamp (`invalidQuery`).
+    """
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise BigQueryError(
+            "invalidQuery", f"Option {name.upper()} must be a TIMESTAMP, got {value!r}", location="query"
+        ) from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def struct_of(node: exp.Expr, parameters: Mapping[str, Parameter]) -> dict[str, Any]:

@@ -135,6 +135,21 @@ def test_div_divides_the_whole_of_its_first_argument_by_the_whole_of_its_second(
     assert rows("SELECT DIV(a + 1, 2), DIV(a - 1, b + 1) FROM (SELECT 8 AS a, 2 AS b)") == [(9 // 2, 7 // 3)]
 
 
+def test_a_field_of_an_element_is_called_as_the_field_is(client):
+    job = client.query("SELECT ARRAY_AGG(STRUCT(f, y) ORDER BY f LIMIT 1)[OFFSET(0)].f, COUNT(*) FROM d.gaps")
+    assert [field.name for field in job.result().schema] == ["f", "f0_"]
+
+
+def test_a_model_is_gone_when_its_time_is_over(client, rows):
+    options = "model_type = 'linear_reg', input_label_cols = ['y'], expiration_timestamp = TIMESTAMP '{}'"
+    rows(f"CREATE OR REPLACE MODEL d.gaps_kept OPTIONS ({options.format('2999-01-01')}) AS SELECT f, y FROM d.gaps")
+    assert client.get_model("d.gaps_kept").expires.year == 2999
+    rows("ALTER MODEL d.gaps_kept SET OPTIONS (expiration_timestamp = TIMESTAMP '2020-01-01')")
+    assert "gaps_kept" not in {model.model_id for model in client.list_models("d")}
+    with pytest.raises(exceptions.NotFound, match="gaps_kept"):
+        rows("SELECT * FROM ML.WEIGHTS(MODEL d.gaps_kept)")
+
+
 @pytest.mark.parametrize(("value", "kind"), [("JSON '1'", "JSON"), ("INTERVAL 1 DAY", "INTERVAL")])
 def test_a_column_that_is_no_feature_is_refused_by_name_and_type(rows, value, kind):
     with pytest.raises(exceptions.BadRequest, match=f"'odd' has type {kind}"):

@@ -77,6 +77,10 @@ REFUSED: dict[str, str | list[str]] = {
     ],
     "ML.FORECAST and other functions": ["SELECT * FROM ML.FORECAST(MODEL d.readme)"],
     "FOR SYSTEM_TIME AS OF on a view": ["SELECT * FROM d.readme_view FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()"],
+    "views and functions over ML functions": [
+        "CREATE VIEW d.readme_no AS SELECT * FROM ML.WEIGHTS(MODEL d.readme_model)",
+        "CREATE VIEW d.readme_no AS SELECT ML.STANDARD_SCALER(a) OVER () AS s FROM d.readme",
+    ],
     "KMS keys": [
         "CREATE MODEL d.readme_no OPTIONS (model_type = 'linear_reg', kms_key_name = 'k') AS SELECT 1 AS f, 1 AS label"
     ],
