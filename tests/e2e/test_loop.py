@@ -139,7 +139,7 @@ def test_the_third_day_compares_challengers_and_champion_on_the_same_rows(
         e for e in app.ledger(MODEL).events(world.third_run) if e.stage == "evaluate" and e.status == "SUCCEEDED"
     ]
     rows = [row for row in evaluated.details["metrics"] if row["split"] == "validation"]
-    assert {row["name"] for row in rows} == {"champion", "logistic_reg", "boosted_tree"}
+    assert {row["name"] for row in rows} == {"champion", "logistic_reg", "boosted_tree", "boosted_tree_shallow"}
     assert len({(row["row_count"], row["rows_fingerprint"]) for row in rows}) == 1
     assert all(row["unscored_rows"] == 0 for row in rows)
 

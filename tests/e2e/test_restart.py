@@ -37,4 +37,6 @@ def test_a_run_goes_on_after_the_cloud_was_stopped_between_each_two_stages(
         assert ended == ["check", "features", "train", "evaluate", "decide", "deploy"]
         assert list(runs(app)).count(RUN) == 1
         models = [m.model_id for m in app.bigquery.list_models(app.settings.dataset)]
-        assert sorted(models) == [f"{MODEL}__restarted__boosted_tree", f"{MODEL}__restarted__logistic_reg"]
+        assert sorted(models) == [
+            f"{MODEL}__restarted__{name}" for name in ("boosted_tree", "boosted_tree_shallow", "logistic_reg")
+        ]
