@@ -35,17 +35,18 @@ from etl.sample_deals import World, day_batches, generate_labels
 
 STEPS = {
     "clean": ("clean_deals", "deal_tokens", "token_stats", "deal_weights", "deal_norms"),
-    "block": ("deal_keys", "key_stats", "deal_blocks", "candidate_pairs", "compared_pairs"),
+    "block": ("deal_keys", "key_stats", "deal_blocks", "superseded_deals", "candidate_pairs", "compared_pairs"),
     "compare": (
         "pair_words",
         "pair_sequences",
         "pair_codes",
         "pair_signals",
         "pair_scores",
+        "pair_sides",
         "pair_context",
         "pair_features",
     ),
-    "predict": ("pair_probabilities", "pair_verdicts"),
+    "predict": ("pair_probabilities", "current_pairs", "pair_verdicts"),
     "cluster": ("cluster_links", "clusters", "cluster_members"),
 }
 SEED = 11
