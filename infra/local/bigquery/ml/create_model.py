@@ -30,6 +30,9 @@ KEPT_BY_THE_MODEL = ("labels", "description", "friendly_name", "expiration_times
 STATISTICS = "CREATE_MODEL"
 DUCKDB_TYPE = b"bqemu.duckdb_type"
 """Where bqemulator notes the type of a column that Arrow's does not tell."""
+SORTED_ROWS = 250_000
+"""Up to this many rows of a plain scan are sorted, too: a table that is built anew has the same rows in another order.
+Beyond it, sorting would take a share of the training's time that shows, and the order of the table is kept."""
 REORDERING = ("joins", "group", "distinct", "limit", "with_", "laterals", "qualify", "order")
 """Parts of a SELECT after which DuckDB's threads decide the order of the rows, and with it the last bits of a model."""
 
@@ -180,7 +183,8 @@ class CreateModel:
 
     def _rows(self, query: exp.Expr, session: Session, statements: Statements) -> pa.Table:
         rows = self._relations.table(statements.ready(query.copy(), session), session, statements)
-        return rows if self._is_plain_scan(query, session) else in_canonical_order(rows)
+        kept = rows.num_rows > SORTED_ROWS and self._is_plain_scan(query, session)
+        return rows if kept else in_canonical_order(rows)
 
     def _is_plain_scan(self, query: exp.Expr, session: Session) -> bool:
         """Whether the rows are sure to come in the order in which a table has them, whatever threads do."""

@@ -66,3 +66,14 @@ def test_the_same_statement_gives_the_same_model_while_others_run(rows, state, o
         other.join()
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_a_small_table_built_anew_gives_the_same_model(rows, state):
+    small = "SELECT x, z, y FROM d.many WHERE MOD(k, 100) = 7"
+    rows(f"CREATE OR REPLACE TABLE d.one_way AS {small} ORDER BY x")
+    rows(f"CREATE OR REPLACE TABLE d.other_way AS {small} ORDER BY z DESC")
+
+    first = trained(rows, state, TREES, "SELECT * FROM d.one_way")
+    second = trained(rows, state, TREES, "SELECT * FROM d.other_way")
+
+    assert [name for name in first if first[name] != second[name]] == []
