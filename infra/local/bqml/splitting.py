@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .bigquery_types import is_list, is_numeric
+from .bigquery_types import is_numeric
 from .errors import BqmlError
 from .options import ModelSpec
 
@@ -168,7 +168,10 @@ def _hasher(column: Any) -> Callable[[int, int], npt.NDArray[np.uint64]]:
 
 def _text_hashes(column: Any) -> npt.NDArray[np.uint64]:
     arrow_type = column.type
-    if is_list(arrow_type) or pa.types.is_struct(arrow_type):
+    if not (pa.types.is_string(arrow_type) or pa.types.is_boolean(arrow_type) or pa.types.is_temporal(arrow_type)) or (
+        pa.types.is_interval(arrow_type)
+    ):
+        # Lists and structs; BYTES, which need not be text; and what is refused as a feature, which must get that far.
         texts = np.array([repr(value) for value in column.to_pylist()], dtype=object)
         return pd.util.hash_array(texts)
     texts = column if pa.types.is_string(arrow_type) else pc.cast(column, pa.string())
