@@ -41,7 +41,7 @@ _EVENING = dt.time(18)
 _PAIRS_ASKED = 20
 _LOG_PATIENCE_SECONDS = 60.0
 # What the evaluation measures, as the table heads it.
-_METRICS = {"precision": "precision", "recall": "recall", "f1_score": "F1", "average_precision": "avg. prec."}
+_METRICS = {"precision": "precision", "recall": "recall", "f1_score": "F1", "average_precision": "AP"}
 
 
 @dataclass
@@ -210,7 +210,7 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
             continue
         title = f"Day {day.number}: all on the same {day.metrics[0]['row_count']} validation rows"
         table = Table("model", "threshold", *_METRICS.values(), "verdict", title=title, title_justify="left")
-        for row in sorted(day.metrics, key=lambda r: r["name"] != "champion"):
+        for row in sorted(day.metrics, key=lambda r: (r["name"] != "champion", r["name"])):
             winner = row["name"] == day.decision.get("winner")
             verdict = day.decision.get("verdict", "") if winner else ""
             numbers = [f"{row[m]:.3f}" if row[m] is not None else "-" for m in _METRICS]

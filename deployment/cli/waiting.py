@@ -25,6 +25,9 @@ def wait_for_run(app: Application, model: str, run_id: str, *, timeout: float = 
     row: dict[str, Any] = {"run_id": run_id, "state": "REQUESTED", "stage": "", "reason": "asked for"}
     with OPTIONS.errors.status(f"{run_id}: waiting for its first stage") as line:
         while time.monotonic() < end:
+            # The state before the events: what it rests on is among them then, and the last stage is told, too.
+            found = [r for r in ledger.read("recent_runs") if r["run_id"] == run_id]
+            row = found[0] if found else row
             for event in ledger.events(run_id):
                 if event.event_id in told:
                     continue
@@ -35,8 +38,6 @@ def wait_for_run(app: Application, model: str, run_id: str, *, timeout: float = 
                     OPTIONS.errors.print(
                         f"  {event.stage:<9} {event.details.get('reason', '')}", markup=False, highlight=False
                     )
-            found = [r for r in ledger.read("recent_runs") if r["run_id"] == run_id]
-            row = found[0] if found else row
             if found and row["state"] not in _GOING:
                 return row
             time.sleep(_POLL_SECONDS)
