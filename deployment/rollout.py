@@ -29,7 +29,7 @@ class RolloutPolicy(_Frozen):
         hold_minutes: How long a share is held at least.
         minimum_requests: How many requests the challenger has to answer before its health counts.
         maximum_error_share: Of the challenger's requests, failures beyond what failed before it came.
-        maximum_latency_ratio: Its 95th percentile against the champion's ...
+        maximum_latency_ratio: Its 95th percentile, as far as it is sure, against the champion's ...
         tolerated_latency_ms: ... where it is at least that much slower, milliseconds.
         maximum_shift_from_champion: Distance of its scores from the champion's in the same time, 0 to 1.
         maximum_shift_from_validation: The same from its own scores on the validation rows, which hold another mix.
@@ -74,6 +74,7 @@ class Health(_Frozen):
     challenger_requests: int = 0
     champion_requests: int = 0
     challenger_p95_ms: float | None = None
+    challenger_p95_surely_ms: float | None = None
     champion_p95_ms: float | None = None
     challenger_pairs: int = 0
     champion_pairs: int = 0
@@ -131,15 +132,16 @@ def _ailments(policy: RolloutPolicy, health: Health, share: int) -> Iterator[str
     yield from _failures(policy, health, share)
     if health.challenger_requests < max(policy.minimum_requests, 1):
         return
-    slow, usual = health.challenger_p95_ms, health.champion_p95_ms
+    surely, usual = health.challenger_p95_surely_ms, health.champion_p95_ms
     if (
-        slow is not None
+        surely is not None
         and usual is not None
-        and slow > policy.maximum_latency_ratio * usual
-        and slow - usual > policy.tolerated_latency_ms
+        and surely > policy.maximum_latency_ratio * usual
+        and surely - usual > policy.tolerated_latency_ms
     ):
+        slow = health.challenger_p95_ms or surely
         yield (
-            f"too slow: 95 % within {slow:.0f} ms, the champion within {usual:.0f} ms; "
+            f"too slow: 95 % within {slow:.0f} ms, surely not below {surely:.0f} ms, the champion within {usual:.0f} ms; "
             f"at most {policy.maximum_latency_ratio:g} times that is allowed"
         )
     for what, shift, others, most in (

@@ -4,8 +4,9 @@
 How a challenger does beside the champion since it got its share: what the rollout decides by. One row.
 
 Failed are the requests with a row to which the endpoint gave no answer; which version was asked, nobody knows
-then, so they are counted for all and held against their share before. Distances between score distributions are
-Kolmogorov and Smirnov's: the greatest gap between the two distribution functions, 0 to 1.
+then, so they are counted for all and held against their share before. Of few requests some are slow by chance:
+surely slow is a challenger where three standard deviations fewer of its requests would still be. Distances between
+score distributions are Kolmogorov and Smirnov's: the greatest gap between the two distribution functions, 0 to 1.
 Parameters: @since, @until (the window), @version, @champion (versions), @candidate. Read by: deployment/rollout.py.
 */
 WITH logged AS (
@@ -43,7 +44,7 @@ counted AS (
     COUNTIF(NOT in_window AND failed) AS failed_requests_before,
     COUNTIF(in_window AND NOT failed AND version = @version) AS challenger_requests,
     COUNTIF(in_window AND NOT failed AND version = @champion) AS champion_requests,
-    APPROX_QUANTILES(IF(in_window AND version = @version, endpoint_ms, NULL), 20)[SAFE_OFFSET(19)] AS challenger_p95_ms,
+    APPROX_QUANTILES(IF(in_window AND version = @version, endpoint_ms, NULL), 100) AS challenger_ms,
     APPROX_QUANTILES(IF(in_window AND version = @champion, endpoint_ms, NULL), 20)[SAFE_OFFSET(19)] AS champion_p95_ms
   FROM requests
 ),
@@ -90,6 +91,11 @@ distances AS (
   FROM accumulated
 )
 
-SELECT *
+SELECT
+  * EXCEPT (challenger_ms),
+  challenger_ms[SAFE_OFFSET(95)] AS challenger_p95_ms,
+  challenger_ms[SAFE_OFFSET(
+    GREATEST(0, CAST(FLOOR(95 - 300 * SQRT(SAFE_DIVIDE(0.05 * 0.95, challenger_requests))) AS INT64))
+  )] AS challenger_p95_surely_ms
 FROM counted
 CROSS JOIN distances
