@@ -28,11 +28,9 @@ from functions.service.engine.strings import Pool
 from functions.service.frozen_lookup import JOINT, FrozenLookup
 from functions.service.known_deals import Key
 from functions.service.policy import Lookup, ServingPolicy
-from functions.service.rendering import REQUEST_PAIRS, Rendered, rendered_tables
+from functions.service.rendering import AS_OF, REQUEST_PAIRS, Rendered, rendered_tables
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
-# A request's deals are those of now; no instant lies behind it.
-_AS_OF = np.datetime64("9999-12-31", "us")
 # Suffixes of a table's rows that a request chooses for, and of a table's different rows among all known deals.
 ASKING, ALL = "@asking", "@all"
 
@@ -65,7 +63,7 @@ class CompiledFeatures:
         self, templates: Templates, policy: ModelPolicy, serving: ServingPolicy, frozen: Mapping[str, pa.Table]
     ) -> None:
         self.serving = serving
-        self._parameters = {**policy.parameters, "as_of": _AS_OF}
+        self._parameters = {**policy.parameters, "as_of": np.datetime64(AS_OF, "us")}
         rendered = rendered_tables(templates, policy, serving, serving.features, {serving.deals, REQUEST_PAIRS})
         candidates = rendered_tables(templates, policy, serving, serving.candidates.pairs, {serving.deals})
         self._lookups = {

@@ -17,11 +17,11 @@ import pyarrow as pa
 import structlog
 from sqlglot import exp
 
-from etl.errors import ConfigurationError
 from etl.model_policy import ModelPolicy
 from etl.templates import Templates, in_order
 from functions.service.compiled_features import Arriving, CompiledFeatures, KnownTables
 from functions.service.connection_pool import ConnectionPool
+from functions.service.duckdb_statements import add_table, bound, step
 from functions.service.engine.columns import EngineError
 from functions.service.frozen_lookup import JOINT, FrozenLookup
 from functions.service.policy import ServingPolicy
@@ -32,9 +32,6 @@ from functions.service.translation import to_duckdb
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair, as_bigquery
 
 log = structlog.get_logger(__name__)
-
-# A request's deals are those of now; no instant lies behind it.
-_AS_OF = "TIMESTAMP '9999-12-31 00:00:00'"
 
 
 class FeatureProgram:
@@ -119,9 +116,7 @@ class FeatureProgram:
     def _add_frozen(self, name: str, table: pa.Table) -> None:
         lookup = self._serving.lookups.get(name)
         if lookup is None:
-            self._database.register("arriving", table)
-            self._database.execute(f'CREATE TABLE "{name}" AS SELECT * FROM arriving')
-            self._database.unregister("arriving")
+            add_table(self._database, name, table)
             self._whole.add(name)
             return
         for value in table.column_names:
@@ -143,15 +138,15 @@ class FeatureProgram:
         needs = {name: one.needs - whole for name, one in rendered.items()}
         for name, lookup in self._serving.lookups.items():
             needs[name] = frozenset({lookup.of} - whole)
-        steps = [_cte(name, query) for name, query in given.items()]
+        steps = [step(name, query) for name, query in given.items()]
         for name in in_order(needs, [target]):
             if name in self._serving.lookups:
                 query: exp.Query = self._looked_up(name)
             else:
-                query = self._bound(to_duckdb(rendered[name].query, rendered[name].path))
+                query = bound(to_duckdb(rendered[name].query, rendered[name].path), self._policy)
             if name == target:
                 _restrict(query, only or {})
-            steps.append(_cte(name, query.sql("duckdb")))
+            steps.append(step(name, query.sql("duckdb")))
         return f"WITH {', '.join(steps)} SELECT * FROM {target}"
 
     def connect(self) -> duckdb.DuckDBPyConnection:
@@ -176,19 +171,6 @@ class FeatureProgram:
         known = exp.or_(*(exp.not_(exp.Is(this=exp.column(v.alias), expression=exp.Null())) for v in values))
         return exp.select("*").from_(found.subquery("found")).where(known)
 
-    def _bound(self, query: exp.Query) -> exp.Query:
-        """The query with the policy's parameters as constants."""
-        for parameter in list(query.find_all(exp.Parameter)):
-            name = parameter.name
-            if name == "as_of":
-                parameter.replace(exp.maybe_parse(_AS_OF, dialect="duckdb"))
-            elif name in self._policy.parameters:
-                constant = _constant(self._policy.parameters[name])
-                parameter.replace(exp.maybe_parse(constant, dialect="duckdb"))
-            else:
-                raise ConfigurationError(f"a feature uses @{name}, which the service does not know; see model.yml")
-        return query
-
 
 def _pair_of(row: Mapping[str, Any]) -> Pair:
     return (row["left_source"], row["left_id"]), (row["right_source"], row["right_id"])
@@ -201,10 +183,6 @@ def _restrict(query: exp.Query, only: Mapping[str, str]) -> None:
         if condition is not None:
             rows = exp.select("*").from_(exp.to_table(table.name)).where(condition, dialect="duckdb")
             table.replace(rows.subquery(table.alias))
-
-
-def _cte(name: str, query: str) -> str:
-    return f"{name} AS MATERIALIZED ({query})"
 
 
 def _struct(columns: Mapping[str, str]) -> str:
@@ -229,14 +207,3 @@ def _literal(value: Any) -> str:
     elif isinstance(value, Decimal):
         value = format(value, "f")
     return "'" + str(value).replace("'", "''") + "'"
-
-
-def _constant(value: Any) -> str:
-    """A policy parameter as a DuckDB literal: text quoted, booleans and numbers as they are."""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_constant(v) for v in value) + "]"
-    return repr(value)

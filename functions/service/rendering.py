@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ from functions.service.translation import parse_select
 
 # What the template of the pairs asked about calls them.
 REQUEST_PAIRS = "request_pairs"
+# A request's rows are those of now; no instant lies behind it.
+AS_OF = dt.datetime(9999, 12, 31)  # noqa: DTZ001  # BigQuery's own notation of an instant in UTC, in both engines
 
 
 @dataclass(frozen=True)

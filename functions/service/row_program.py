@@ -20,6 +20,7 @@ from etl.errors import ConfigurationError
 from etl.model_policy import ModelPolicy
 from etl.names import Namespace
 from etl.templates import Templates
+from functions.service.duckdb_statements import add_table, bound, step
 from functions.service.policy import ServingPolicy
 from functions.service.problems import Fault
 from functions.service.rendering import rendered_tables
@@ -46,8 +47,6 @@ _SPOKEN = {
     "DATE": "a date such as 2026-11-21",
     "TIMESTAMP": "an instant such as 2026-11-21T08:00:00Z",
 }
-# A request's rows are those of now; no instant lies behind it.
-_AS_OF = "TIMESTAMP '9999-12-31 00:00:00'"
 _ARRIVING = "arriving"
 
 
@@ -77,9 +76,7 @@ class RowProgram:
         self._database = duckdb.connect(config={"threads": 1})
         add_functions(self._database)
         for name, table in frozen.items():
-            self._database.register(_ARRIVING, table)
-            self._database.execute(f'CREATE TABLE "{name}" AS SELECT * FROM {_ARRIVING}')
-            self._database.unregister(_ARRIVING)
+            add_table(self._database, name, table)
         self.sql = _composed(templates, policy, serving, policy.rows)
         self.compute([])  # a statement that DuckDB refuses is told when the version is loaded, not at the first request
 
@@ -143,25 +140,10 @@ def _columns_of(templates: Templates, table: str) -> tuple[dict[str, str], froze
 
 def _composed(templates: Templates, policy: ModelPolicy, serving: ServingPolicy, rows: str) -> str:
     """One DuckDB statement for the features: each table that they follow from is a common table expression."""
-    steps = [f'"{rows}" AS MATERIALIZED (SELECT * FROM {_ARRIVING})']
+    steps = [step(rows, f"SELECT * FROM {_ARRIVING}")]
     for name, one in rendered_tables(templates, policy, serving, serving.features, {rows}).items():
-        query = _bound(to_duckdb(one.query, one.path), policy)
-        steps.append(f'"{name}" AS MATERIALIZED ({query.sql("duckdb")})')
+        steps.append(step(name, bound(to_duckdb(one.query, one.path), policy).sql("duckdb")))
     return f'WITH {", ".join(steps)} SELECT * FROM "{serving.features}"'
-
-
-def _bound(query: exp.Query, policy: ModelPolicy) -> exp.Query:
-    """The query with the policy's parameters as constants."""
-    for parameter in list(query.find_all(exp.Parameter)):
-        if parameter.name == "as_of":
-            parameter.replace(exp.maybe_parse(_AS_OF, dialect="duckdb"))
-        elif parameter.name in policy.parameters:
-            parameter.replace(exp.convert(policy.parameters[parameter.name]))
-        else:
-            raise ConfigurationError(
-                f"a feature uses @{parameter.name}, which the service does not know; see model.yml"
-            )
-    return query
 
 
 def _value(kind: str, value: Any) -> Any:
