@@ -32,22 +32,7 @@ counted AS (
   FROM answers
 ),
 
-accumulated AS (
-  SELECT
-    SUM(IF(is_recent, 1, 0)) OVER up_to_here AS recent,
-    SUM(IF(is_recent, 0, 1)) OVER up_to_here AS before
-  FROM answers
-  WHERE said IS NOT NULL
-  WINDOW up_to_here AS (ORDER BY said RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-),
-
-shift AS (
-  SELECT
-    MAX(ABS(SAFE_DIVIDE(accumulated.recent, counted.pairs) - SAFE_DIVIDE(accumulated.before, counted.pairs_before)))
-      AS score_shift
-  FROM accumulated
-  CROSS JOIN counted
-)
+{{ served.shift('said') }}
 
 SELECT
   counted.*,

@@ -1,4 +1,6 @@
 {% import 'macros/served.sql' as served %}
+{% set earlier = 'TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)' %}
+{% set recently = 'TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)' %}
 /*
   Is what the service sees changing? One row per feature.
 
@@ -18,46 +20,10 @@ SELECT
 FROM
   ML.VALIDATE_DATA_DRIFT(
     (
-      SELECT
-        {{ served.features(features) }}
-      FROM {{ table.inferences }}
-      WHERE
-        model = @model
-        AND {{ served.said() }} IS NOT NULL
-        AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
-        AND answered_at <= TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
-      {% for function in ['MIN', 'MAX'] %}
-        UNION ALL
-        SELECT
-          {{ served.extremes(function, features) }}
-        FROM {{ table.inferences }}
-        WHERE
-          model = @model
-          AND {{ served.said() }} IS NOT NULL
-          AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
-          AND answered_at <= @as_of
-      {% endfor %}
+      {{ served.between(table.inferences, features, earlier, recently) }}
     ),
     (
-      SELECT
-        {{ served.features(features) }}
-      FROM {{ table.inferences }}
-      WHERE
-        model = @model
-        AND {{ served.said() }} IS NOT NULL
-        AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL @days DAY)
-        AND answered_at <= @as_of
-      {% for function in ['MIN', 'MAX'] %}
-        UNION ALL
-        SELECT
-          {{ served.extremes(function, features) }}
-        FROM {{ table.inferences }}
-        WHERE
-          model = @model
-          AND {{ served.said() }} IS NOT NULL
-          AND answered_at > TIMESTAMP_SUB(@as_of, INTERVAL 5 * @days DAY)
-          AND answered_at <= @as_of
-      {% endfor %}
+      {{ served.between(table.inferences, features, recently, '@as_of') }}
     ),
     STRUCT(@drift_limit AS numerical_default_threshold)
   )
