@@ -19,7 +19,7 @@ from functions.service.compiled_features import Arriving, CompiledFeatures
 from functions.service.engine.columns import Array, Column, TextColumn
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.storage import DEAL_KEY
-from functions.service.engine.strings import NULL, Codes, Pool, StringFile
+from functions.service.engine.strings import NULL, Codes, Pool, StringFile, mapped
 from functions.service.feature_program import FeatureProgram
 from functions.service.known_deals import Key
 from functions.service.known_segment import Segment, build, key_hash, side_by_side
@@ -92,7 +92,7 @@ class CompactIndex:
     def read(cls, features: CompiledFeatures, folder: Path) -> CompactIndex:
         """An index in files that processes share, which `write` made."""
         strings = StringFile(folder)
-        compared = np.load(folder / "starts.npy", mmap_mode="r"), np.load(folder / "partners.npy", mmap_mode="r")
+        compared = mapped(folder / "starts.npy"), mapped(folder / "partners.npy")
         return cls(features, Segment.read(folder), Pool(strings, len(strings)), compared)
 
     def write(self, folder: Path) -> None:

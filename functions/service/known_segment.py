@@ -22,7 +22,7 @@ from functions.service.compiled_features import CompiledFeatures
 from functions.service.engine.columns import Array, Column, TextColumn, column_of, runs
 from functions.service.engine.relations import Relation
 from functions.service.engine.storage import DEAL_KEY, StoredTable, TableWriter
-from functions.service.engine.strings import NULL, Codes, Pool
+from functions.service.engine.strings import NULL, Codes, Pool, mapped
 from functions.service.known_deals import Key
 from functions.service.values import DEAL_COLUMNS, Deal
 
@@ -78,8 +78,10 @@ class Segment:
 
     def sharing(self, name: str, codes: Codes, pool: Pool) -> tuple[Relation, Codes]:
         """The rows of the table of keys with one of these codes, and the places of the deals they belong to."""
-        first = np.searchsorted(self.shared, codes, "left")
-        sizes = np.searchsorted(self.shared, codes, "right") - first
+        # Of the same type: NumPy would else copy the larger array at each request. A request's own texts are nobody's yet.
+        wanted = codes[codes <= np.iinfo(self.shared.dtype).max].astype(self.shared.dtype)
+        first = np.searchsorted(self.shared, wanted, "left")
+        sizes = np.searchsorted(self.shared, wanted, "right") - first
         rows = self.by_shared[runs(first.astype(np.int64), sizes.astype(np.int64))].astype(np.int64)
         table = self.tables[name]
         owners = np.searchsorted(table.starts, rows, "right").astype(np.int64) - 1
@@ -110,8 +112,7 @@ class Segment:
     def read(folder: Path) -> Segment:
         """What `write` kept, shared with other processes."""
         arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r")
-            for name in ("hashes", "by_hash", "deal_keys", "shared", "by_shared")
+            name: mapped(folder / f"{name}.npy") for name in ("hashes", "by_hash", "deal_keys", "shared", "by_shared")
         }
         names = json.loads((folder / "tables.json").read_text())
         return Segment(tables={name: StoredTable.read(folder, name) for name in names}, **arrays)

@@ -15,7 +15,7 @@ import numpy as np
 from functions.service.engine.columns import Array, Column, EngineError, TextColumn, runs
 from functions.service.engine.grouping import grouped
 from functions.service.engine.relations import Relation
-from functions.service.engine.strings import Codes, Pool
+from functions.service.engine.strings import Codes, Pool, mapped
 
 # Stands for the deal in all joins; it is the same for all rows of a deal, and so kept once.
 DEAL_KEY = "deal_key"
@@ -99,9 +99,8 @@ class StoredTable:
     def read(folder: Path, name: str) -> StoredTable:
         """What `write` kept, shared with other processes."""
         about = json.loads((folder / f"{name}.json").read_text())
-        arrays = {c: np.load(folder / f"{name}-{c}.npy", mmap_mode="r") for c in about["arrays"]}
-        small = {c: np.asarray(values) if c.endswith(".values") else values for c, values in arrays.items()}
-        return StoredTable(small, about["kinds"], np.load(folder / f"{name}-starts.npy", mmap_mode="r"))
+        arrays = {c: mapped(folder / f"{name}-{c}.npy") for c in about["arrays"]}
+        return StoredTable(arrays, about["kinds"], mapped(folder / f"{name}-starts.npy"))
 
 
 def _later(table: StoredTable, name: str, rows: Codes, pool: Pool) -> Callable[[], Column]:

@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,11 @@ Codes = npt.NDArray[np.int64]
 NULL = -1
 # Codes of a request's own texts start here, whatever the index learns meanwhile.
 _OWN = 1 << 40
+
+
+def mapped(path: Path) -> npt.NDArray[Any]:
+    """An array in a file that processes share: a plain one, for NumPy's own class for them makes each slice dear."""
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 class Strings(Protocol):
@@ -39,11 +44,10 @@ class StringFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._bytes = np.load(folder / "strings-bytes.npy", mmap_mode="r")
-        self._buffer = memoryview(self._bytes)
-        self._ends = np.load(folder / "strings-ends.npy", mmap_mode="r")
-        self._hashes = np.load(folder / "strings-hashes.npy", mmap_mode="r")
-        self._by_hash = np.load(folder / "strings-by-hash.npy", mmap_mode="r")
+        self._buffer = mapped(folder / "strings-bytes.npy").data
+        self._ends = mapped(folder / "strings-ends.npy")
+        self._hashes = mapped(folder / "strings-hashes.npy")
+        self._by_hash = mapped(folder / "strings-by-hash.npy")
 
     def __len__(self) -> int:
         return len(self._by_hash)
