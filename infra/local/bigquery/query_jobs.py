@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -216,6 +217,7 @@ def _partition_sql(partition: dict[str, Any]) -> str:
     return f"{partition['field']}" if unit == "DAY" else f"TIMESTAMP_TRUNC({partition['field']}, {unit})"
 
 
+@lru_cache(maxsize=64)
 def _is_script(sql: str) -> bool:
     script = executor._parse_script_or_raise(sql)
     return len(script.statements) != 1 or not isinstance(script.statements[0], SqlStmt)

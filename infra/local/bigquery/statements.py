@@ -39,12 +39,13 @@ from .job import Job
 from .job_views import JobViews
 from .mends.json_values import json_paths
 from .mends.statements import assertion, spell_out_insert_row
-from .mends.whole_numbers import store_as_int64
+from .mends.whole_numbers import query_as_int64, store_as_int64
 from .ml import MlStatements
 from .parameters import Parameter, place_parameters, used_values
+from .table_from_query import outline, table_from_query
 from .table_options import alter_options, describe, sets_options
 from .time_travel import TimeTravel
-from .translation import Translator
+from .translation import Memory, Translator, tables_as_they_are
 
 ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
 
@@ -91,6 +92,7 @@ class Statements:
         self._ml = ml
         self._views = views
         self._translator = Translator()
+        self._memory = Memory()
         self._exports = DataExport(context, engine)
 
     @property
@@ -158,7 +160,13 @@ class Statements:
         tree = self._views.register(tree, session, self._engine)
         self._go_back_in_time(tree, session)
         tree = json_paths(tree, self._json_columns(tree, session))
-        sql = mends.before_translation(tree).sql(dialect="bigquery")
+        tree = mends.before_translation(tree)
+        sql = tree.sql(dialect="bigquery")
+        tables = tables_as_they_are(tree, session.project, self._context.catalog)
+        made_of = (sql, session.project, session.caller.principal, tables)
+        kept = None if tables is None else self._memory.get(made_of)
+        if kept is not None:
+            return kept, used_values(kept, values)
         translated = drive(
             rewrite_and_translate_statement(
                 sql,
@@ -172,6 +180,8 @@ class Statements:
             duckdb_sql = rewrite_table_refs(translated, session.project)
         except DomainError as error:
             raise domain_error(error, translated) from error
+        if tables is not None:
+            self._memory.put(made_of, duckdb_sql)
         return duckdb_sql, used_values(duckdb_sql, values)
 
     def _json_columns(self, tree: exp.Expr, session: Session) -> set[str]:
@@ -217,7 +227,8 @@ class Statements:
         tree = self._ml.replace_functions(tree, session, self)
         if isinstance(tree, exp.Merge):
             spell_out_insert_row(tree, self._columns(tree.this, session.project))
-        plain = tree.sql(dialect="bigquery") if not isinstance(tree, exp.Command) else sql
+        made_of = table_from_query(tree, session.project, self._context.catalog)
+        plain = outline(tree) if made_of else tree.sql(dialect="bigquery") if not isinstance(tree, exp.Command) else sql
         kind = _statement_type(plain, tree)
         if sets_options(tree):
             session.job.touched_catalog = True
@@ -235,22 +246,22 @@ class Statements:
         for target in targets:
             self.time_travel.before_change(*target, append_only=isinstance(tree, exp.Insert))
         replaced = self._before_ddl(tree, project) if isinstance(tree, (exp.Create, exp.Drop)) else None
-        duckdb_sql, values = self.translated(tree.copy(), session)
+        duckdb_sql, values = self.translated(made_of.query.copy() if made_of else tree.copy(), session)
         try:
-            if kind == "CREATE_TABLE_AS_SELECT":
+            if made_of:
+                duckdb_sql = made_of.head + query_as_int64(duckdb_sql, values, self._engine.connection)
+            elif kind == "CREATE_TABLE_AS_SELECT":
                 duckdb_sql = store_as_int64(duckdb_sql, values, self._engine.connection)
             table = self._engine.fetch_arrow(duckdb_sql, values)  # type: ignore[arg-type]
         except duckdb.Error as error:
             raise domain_error(error, duckdb_sql) from error
         session.job.touched_catalog |= isinstance(tree, (exp.Create, exp.Drop))
-        for sync in (
-            ddl_sync.sync_created_schema,
-            ddl_sync.sync_created_table,
-            ddl_sync.sync_created_view,
-            ddl_sync.sync_dropped_object,
-        ):
-            if isinstance(tree, (exp.Create, exp.Drop)):
-                sync(plain, project, self._context)
+        if isinstance(tree, exp.Create):
+            ddl_sync.sync_created_schema(plain, project, self._context)
+            ddl_sync.sync_created_table(plain, project, self._context)
+            ddl_sync.sync_created_view(plain, project, self._context)
+        if isinstance(tree, exp.Drop):
+            ddl_sync.sync_dropped_object(plain, project, self._context)
         if isinstance(tree, (exp.Create, exp.Alter)):
             session.job.touched_catalog = True
             describe(tree, session.project, self._context)

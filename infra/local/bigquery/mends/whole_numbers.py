@@ -20,16 +20,23 @@ def store_as_int64(duckdb_sql: str, values: Mapping[str, Any] | None, connection
     if str(tree.args.get("kind")).upper() != "TABLE":
         return duckdb_sql
     query = tree.expression.sql(dialect="duckdb")
+    stored = query_as_int64(query, values, connection)
+    if stored == query:
+        return duckdb_sql
+    if query in duckdb_sql:
+        return duckdb_sql[: duckdb_sql.index(query)] + stored
+    tree.set("expression", sqlglot.parse_one(stored, dialect="duckdb"))
+    return tree.sql(dialect="duckdb")
+
+
+def query_as_int64(query: str, values: Mapping[str, Any] | None, connection: duckdb.DuckDBPyConnection) -> str:
+    """A query in DuckDB's SQL with its HUGEINT columns cast to BIGINT; as it is, if it has none."""
     described = connection.execute(f"DESCRIBE {query}", values or None).fetchall()
     wide = [column for column, kind, *_ in described if kind == "HUGEINT"]
     if not wide:
-        return duckdb_sql
+        return query
     casts = ", ".join(f"CAST({_quoted(c)} AS BIGINT) AS {_quoted(c)}" for c in wide)
-    head = duckdb_sql[: duckdb_sql.index(query)] if query in duckdb_sql else None
-    if head is None:
-        tree.set("expression", sqlglot.parse_one(f"SELECT * REPLACE ({casts}) FROM ({query})", dialect="duckdb"))
-        return tree.sql(dialect="duckdb")
-    return f"{head}SELECT * REPLACE ({casts}) FROM ({query})"
+    return f"SELECT * REPLACE ({casts}) FROM ({query})"
 
 
 def _quoted(name: str) -> str:

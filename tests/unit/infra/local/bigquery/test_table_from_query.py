@@ -1,0 +1,58 @@
+"""Tables made of queries: translated once for dry run and job, and never by what a table was like before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bqemulator.sql.translator import SQLTranslator
+from google.cloud import bigquery
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_a_dry_run_and_its_job_translate_the_query_once(
+    client: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translated: list[str] = []
+    translate = SQLTranslator.translate
+
+    def noted(self: SQLTranslator, bq_sql: str, **extra: Any) -> Any:
+        translated.append(bq_sql)
+        return translate(self, bq_sql, **extra)
+
+    monkeypatch.setattr(SQLTranslator, "translate", noted)
+    sql = "CREATE OR REPLACE TABLE d.once CLUSTER BY n AS SELECT n, n + 1 AS more FROM UNNEST([1, 2]) AS n"
+    client.query(sql, job_config=bigquery.QueryJobConfig(dry_run=True))
+    client.query(sql, job_retry=None).result()
+    assert len(translated) == 1
+    assert client.get_table("d.once").clustering_fields == ["n"]
+
+
+def test_the_same_text_is_translated_anew_when_a_column_has_another_type(rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.turned AS SELECT 7 AS a, 2 AS b")
+    assert rows("SELECT AVG(a) AS mean FROM d.turned") == [(7.0,)]
+    rows("CREATE OR REPLACE TABLE d.turned AS SELECT NUMERIC '7.5' AS a, 2 AS b")
+    ((mean,),) = rows("SELECT AVG(a) AS mean FROM d.turned")
+    assert (str(mean), type(mean).__name__) == ("7.500000000", "Decimal")
+
+
+def test_a_view_that_was_replaced_gives_its_new_rows(rows: Rows) -> None:
+    for number in (1, 2):
+        rows(f"CREATE OR REPLACE VIEW d.seen AS SELECT {number} AS n")
+        rows("CREATE OR REPLACE TABLE d.of_view AS SELECT n FROM d.seen")
+        assert rows("SELECT n FROM d.of_view") == [(number,)]
+
+
+def test_a_table_that_is_there_is_left_as_it_is_if_not_exists(client: bigquery.Client, rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.kept AS SELECT 1 AS n")
+    job = client.query("CREATE TABLE IF NOT EXISTS d.kept AS SELECT 2 AS n", job_retry=None)
+    job.result()
+    assert job.ddl_operation_performed == "SKIP"
+    assert rows("SELECT n FROM d.kept") == [(1,)]
+
+
+def test_sums_of_a_table_made_of_a_query_are_whole_numbers(client: bigquery.Client, rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.sums AS SELECT SUM(n) AS total, 'x' AS word FROM UNNEST([1, 2]) AS n")
+    assert [field.field_type for field in client.get_table("d.sums").schema] == ["INTEGER", "STRING"]
