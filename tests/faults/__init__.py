@@ -11,4 +11,5 @@ of any of it: the hook sits below Google's clients, in the process that plays th
     scenarios         which faults there are, drawn by a seed
     suite             carries scenarios out, compares, counts
     cloud_kills       kill -9 of the whole local cloud
+    waiting           for as long as something moves; progress, report: what one sees
 """

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,16 +18,19 @@ import time
 from pathlib import Path
 
 from tests.faults import scenarios as all_scenarios
-from tests.faults.cloud_kills import killed_runs
+from tests.faults.cloud_kills import CLOUD_KILLED, killed_runs
 from tests.faults.google_emulator import running_emulator
+from tests.faults.progress import Progress
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Lane, Result, carry_out, measure
 from tests.faults.world import World
 
 KILLS_PER_RUN = 4
-# Before a line in which a part hands a result to its parent.
-_RESULT = "result: "
+# Before a line in which a part tells its parent how many runs it has to do, and before one with the result of a run.
+_PLAN, _RESULT = "plan: ", "result: "
+# Of a part that broke off, so much of its last words.
+_LAST_WORDS = 3000
 
 
 def main() -> int:
@@ -49,34 +53,43 @@ def main() -> int:
     arguments = parser.parse_args()
     began = time.monotonic()
     if arguments.part:
-        _print_results(_part(arguments))
+        _part(arguments)
         return 0
-    parts = [f"{number}/{arguments.worlds}" for number in range(1 if arguments.scenario else arguments.worlds)]
-    if arguments.cloud_kills and not (arguments.scenario or arguments.pubsub or arguments.kind):
-        parts.append("kills")
-    results, broken = _side_by_side(parts)
+    killed = killed_clouds(arguments)
+    only_kills = arguments.scenario and len(killed) == len(arguments.scenario)
+    worlds = 0 if only_kills else 1 if arguments.scenario else arguments.worlds
+    parts = [*(f"{number}/{worlds}" for number in range(worlds)), *(["kills"] if killed else [])]
+    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="bqloop-faults-"))
+    print(f"seed {arguments.seed}, {len(parts)} processes, state and logs in {folder}", flush=True)
+    results, broken = _side_by_side(parts, folder)
     print(report(results))
-    print(
-        f"{time.monotonic() - began:.0f} s, seed {arguments.seed}, {len(parts)} processes, {broken} of them broken off"
-    )
-    return 0 if not broken and all(result.survived for result in results) else 1
+    took = time.monotonic() - began
+    print(f"{took / 60:.1f} minutes, seed {arguments.seed}, {len(parts)} processes, {broken} of them broken off")
+    well = not broken and all(result.survived for result in results)
+    if well and not arguments.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0 if well else 1
 
 
-def _side_by_side(parts: list[str]) -> tuple[list[Result], int]:
+def _side_by_side(parts: list[str], folder: Path) -> tuple[list[Result], int]:
     """Run the parts as processes of their own; what they found, and how many of them ended otherwise than well."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", *sys.argv[1:]]
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.faults", *sys.argv[1:], "--keep", str(folder)]
+    logs = [folder / f"{part.replace('/', '-of-')}.log" for part in parts]
     running = [
-        subprocess.Popen([*command, "--part", part], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        for part in parts
+        subprocess.Popen([*command, "--part", part], stdout=subprocess.PIPE, stderr=log.open("wb"), text=True)
+        for part, log in zip(parts, logs, strict=True)
     ]
     results: list[Result] = []
+    progress = Progress(sys.stdout)
 
     def listen(process: subprocess.Popen[str]) -> None:
         for line in process.stdout or ():
             if line.startswith(_RESULT):
                 results.append(Result.parse(line.removeprefix(_RESULT)))
-            elif line.strip():
-                print(line, end="", flush=True)
+                progress.ended(results[-1])
+            elif line.startswith(_PLAN):
+                progress.planned(int(line.removeprefix(_PLAN)))
         process.wait()
 
     listeners = [threading.Thread(target=listen, args=(process,)) for process in running]
@@ -84,35 +97,46 @@ def _side_by_side(parts: list[str]) -> tuple[list[Result], int]:
         listener.start()
     for listener in listeners:
         listener.join()
-    return results, sum(process.returncode != 0 for process in running)
+    progress.done()
+    broken = [log for process, log in zip(running, logs, strict=True) if process.returncode]
+    for log in broken:
+        print(f"{log} ends with:\n{log.read_text(errors='replace')[-_LAST_WORDS:]}", flush=True)
+    return results, len(broken)
 
 
-def _print_results(results: list[Result]) -> None:
-    for result in results:
-        print(f"\n{_RESULT}{result.as_json()}", end="", flush=True)
+def _hand_over(result: Result) -> None:
+    print(f"{_RESULT}{result.as_json()}", flush=True)
 
 
-def _part(arguments: argparse.Namespace) -> list[Result]:
-    """What one process finds: its share of the scenarios in a world of its own, or the killed clouds."""
-    folder = Path(arguments.keep or tempfile.mkdtemp(prefix="bqloop-faults-")) / arguments.part.replace("/", "-of-")
+def _part(arguments: argparse.Namespace) -> None:
+    """What one process does: its share of the scenarios in a world of its own, or the killed clouds."""
+    folder = Path(arguments.keep) / arguments.part.replace("/", "-of-")
     if arguments.part == "kills":
-        runs = -(-arguments.cloud_kills // KILLS_PER_RUN)
-        killed = killed_runs(folder, runs=runs, kills=KILLS_PER_RUN, seed=arguments.seed)
-        for result in killed:
-            _tell(result)
-        return killed
+        seeds = killed_clouds(arguments)
+        print(f"{_PLAN}{len(seeds)}", flush=True)
+        killed_runs(folder, seeds=seeds, kills=KILLS_PER_RUN, told=_hand_over)
+        return
     number, of = (int(text) for text in arguments.part.split("/"))
-    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         pubsub = stack.enter_context(running_emulator()) if arguments.pubsub == "google" else arguments.pubsub
         world = World(folder, tuple(f"tiny_{n}" for n in range(arguments.lanes)), pubsub=pubsub)
         stack.enter_context(world.running())
         lanes = [Lane(world, model) for model in world.models]
         measure(lanes)
-        chosen = [Scenario.parse(text) for text in arguments.scenario] or drawn(lanes[0], arguments)[number::of]
-        told = f"{arguments.part}: {len(chosen)} disturbed runs, seed {arguments.seed}, up and measured after"
-        print(f"{told} {time.monotonic() - began:.0f} s: {world.state}", flush=True)
-        return carry_out(lanes, chosen, _tell, seconds=60 * arguments.minutes)
+        asked = [s for s in map(Scenario.parse, arguments.scenario) if s.kind != CLOUD_KILLED]
+        chosen = asked or drawn(lanes[0], arguments)[number::of]
+        print(f"{_PLAN}{len(chosen)}", flush=True)
+        carry_out(lanes, chosen, _hand_over, seconds=60 * arguments.minutes)
+
+
+def killed_clouds(arguments: argparse.Namespace) -> list[int]:
+    """A seed for each run during which the cloud is killed."""
+    if arguments.scenario:
+        return [s.seed for s in map(Scenario.parse, arguments.scenario) if s.kind == CLOUD_KILLED]
+    if arguments.pubsub or arguments.kind not in CLOUD_KILLED:
+        return []
+    draw = random.Random(arguments.seed)
+    return [draw.randrange(10**6) for _ in range(-(-arguments.cloud_kills // KILLS_PER_RUN))]
 
 
 def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:
@@ -128,13 +152,6 @@ def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:
     ]
     chosen = [scenario for scenario in chosen if arguments.kind in scenario.kind]
     return draw.sample(chosen, arguments.runs) if 0 < arguments.runs < len(chosen) else chosen
-
-
-def _tell(result: Result) -> None:
-    mark = "." if result.survived else "x"
-    print(mark, end="" if result.survived else f" {result.scenario}\n", flush=True)
-    for text in [*result.lost, *result.doubled]:
-        print(f"    {text}"[:600], flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,17 @@ from infra.local.cloud import SERVICES, client_environment
 from tests.faults import tiny_model
 from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import Scenario
-from tests.faults.suite import PATIENCE, Result
-from tests.faults.world import ROOT, TINY_ENVIRONMENT, configuration, wait_until
+from tests.faults.suite import SILENCE_SECONDS, Result
+from tests.faults.waiting import wait_while_moving
+from tests.faults.world import ROOT, TINY_ENVIRONMENT, configuration
 
 MODEL = "tiny"
+CLOUD_KILLED = "local cloud killed"
 # A run takes some seconds; kills fall anywhere in it.
 _LATEST_KILL_SECONDS = 4.0
 _INFERENCE_PAUSE = 0.02
+# Confirmed inferences are lost when none has come into the log for so long.
+_LOG_SILENCE_SECONDS = 60.0
 
 
 class KilledCloud:
@@ -140,9 +144,10 @@ class Inferences(threading.Thread):
         self.join()
 
 
-def run_with_kills(cloud: KilledCloud, run_id: str, kills: int, draw: random.Random) -> Result:
-    """Ask for a run, and kill the cloud so often while it goes on."""
-    result = Result(Scenario("local cloud killed" if kills else "undisturbed", seed=draw.randrange(10**6)))
+def run_with_kills(cloud: KilledCloud, run_id: str, kills: int, seed: int) -> Result:
+    """Ask for a run, and kill the cloud so often while it goes on, at moments drawn by the seed."""
+    result = Result(Scenario(CLOUD_KILLED if kills else "undisturbed", seed=seed))
+    draw = random.Random(seed)
     as_of = dt.datetime.fromisoformat(run_id.removeprefix(f"{MODEL}-")).replace(tzinfo=dt.UTC)
     message = StageMessage(model=MODEL, run_id=run_id, stage="check", as_of=as_of, options={"force": True})
     topic = cloud.app.settings.stage_topic("check")
@@ -157,39 +162,47 @@ def run_with_kills(cloud: KilledCloud, run_id: str, kills: int, draw: random.Ran
             cloud.kill()
             cloud.start()
         result.injected += 1
-    if not wait_until(lambda: _promoted(cloud, run_id), PATIENCE, pause=0.5):
-        events = [(e.stage, e.status, e.attempt) for e in cloud.app.ledger(MODEL).events(run_id)]
-        result.lost.append(f"{run_id} is stuck: {events}")
+    if not wait_while_moving(
+        lambda: _promoted(cloud, run_id), lambda: _events(cloud, run_id), SILENCE_SECONDS, pause=0.5
+    ):
+        result.stuck.append(f"{run_id}: {_events(cloud, run_id)}")
     inferences.stop()
-    if not wait_until(lambda: not _missing(cloud, inferences), 20, pause=0.5):
-        missing = _missing(cloud, inferences)
+    missing: list[str] = []
+
+    def all_logged() -> bool:
+        missing[:] = _missing(cloud, inferences)
+        return not missing
+
+    if not wait_while_moving(all_logged, lambda: len(missing), _LOG_SILENCE_SECONDS, pause=0.5):
         result.lost.append(
             f"{len(missing)} of {len(inferences.confirmed)} inferences are not in the log: {missing[:3]}"
         )
     return result
 
 
-def killed_runs(state: Path, *, runs: int, kills: int, seed: int) -> list[Result]:
-    """So many runs with so many kills each, held against an undisturbed one."""
-    draw = random.Random(seed)
+def killed_runs(
+    state: Path, *, seeds: Sequence[int], kills: int, told: Callable[[Result], None] = lambda _: None
+) -> list[Result]:
+    """A run for each seed, with so many kills, held against an undisturbed one; `told` hears of each as it ends."""
     cloud: Any = KilledCloud(state)
     results = []
     with cloud.running():
         undisturbed = Picture()
-        for number in range(-2, runs):
+        for number, seed in enumerate([0, 0, *seeds], start=-2):
             run_id = f"{MODEL}-{dt.date(2026, 2, 10) + dt.timedelta(days=number)}"
             began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
-            result = run_with_kills(cloud, run_id, kills if number >= 0 else 0, draw)
+            result = run_with_kills(cloud, run_id, kills if number >= 0 else 0, seed)
             time.sleep(0.5)
             picture = picture_of(cloud, MODEL, run_id, began=began)
             if number < 0:
                 undisturbed = picture
-                if result.lost:
-                    raise AssertionError(f"the undisturbed run is broken already: {result.lost}")
+                if result.wrong:
+                    raise AssertionError(f"the undisturbed run is broken already: {result.wrong}")
                 continue
             result.lost += picture.lost(undisturbed)
             result.doubled += picture.doubled(undisturbed)
             results.append(result)
+            told(result)
     return results
 
 
@@ -200,6 +213,13 @@ def _promoted(cloud: KilledCloud, run_id: str) -> bool:
         topic = cloud.app.settings.stage_topic("rollout")
         cloud.publisher.publish(topic=topic, messages=[{"data": json.dumps({"model": MODEL}).encode()}])
     return state == "PROMOTED"
+
+
+def _events(cloud: KilledCloud, run_id: str) -> list[tuple[str, str, int]]:
+    try:
+        return [(e.stage, e.status, e.attempt) for e in cloud.app.ledger(MODEL).events(run_id)]
+    except BqloopError:
+        return []
 
 
 def _state(cloud: KilledCloud, run_id: str) -> str:

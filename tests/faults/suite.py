@@ -16,16 +16,24 @@ from typing import Any
 from deployment.stages.message import StageMessage
 from deployment.stages.protocol import message_to_replay
 from etl.errors import StateError
+from etl.names import run_slug
 from tests.faults.calls import Fault
 from tests.faults.injected_errors import error_named
 from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import ONE_CANDIDATE, Scenario
-from tests.faults.world import DEAD_LETTER, Message, World, wait_until
+from tests.faults.waiting import wait_until, wait_while_moving
+from tests.faults.world import DEAD_LETTER, Message, World
 
-# Long, because machines are busy at times; a run takes seconds.
-PATIENCE = 300.0
+# A run is stuck when no function is at work for it and none was called for so long, however slow the machine is ...
+SILENCE_SECONDS = 120.0
+# ... or when its messages come and come; a run takes about twenty deliveries, and a dead letter eight more.
+_MOST_DELIVERIES = 1_000
 _GOING = {"RUNNING", "CANARY"}
 _QUIET_SECONDS = 0.3
+# The champion's own run is at most a few runs back; its tables are asked for again.
+_KEPT_DAYS = 10
+# A stage that has ended announces its successor at every repeat, which is repeated in turn: without an end it is a storm.
+_MOST_REPEATS = 40
 # How often a person may have to replay one run: once for each stage that met an error which no retry mends.
 _REPLAYS = 12
 
@@ -39,6 +47,7 @@ class Result:
         injected: How many faults came to pass.
         lost: What is missing or otherwise.
         doubled: What is there more than once.
+        stuck: What did not come to its end.
         replays: How often the run had to be replayed by hand.
     """
 
@@ -46,12 +55,19 @@ class Result:
     injected: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
     replays: int = 0
 
     @property
     def survived(self) -> bool:
         """Whether the run left what the undisturbed one left."""
-        return not self.lost and not self.doubled
+        return not self.wrong
+
+    @property
+    def wrong(self) -> list[str]:
+        """All that is otherwise than after the undisturbed run, in words."""
+        kinds = (("lost", self.lost), ("doubled", self.doubled), ("stuck", self.stuck))
+        return [f"{kind}: {text}" for kind, texts in kinds for text in texts]
 
     def as_json(self) -> str:
         """The result in a line, for another process."""
@@ -76,6 +92,7 @@ class Lane:
         self._pending: dict[str, Fault] = {}
         self._delivered: list[Message] = []
         self._injected = 0
+        self._deliveries = 0
         self._calls: dict[str, list[Mapping[str, Any]]] = {}
         self._draw = random.Random(0)
         self._unacknowledged: set[str] = set()
@@ -90,8 +107,8 @@ class Lane:
         """Let two runs go undisturbed: the first makes a champion, the second is what all others are held against."""
         for _ in range(2):
             result, pictures = self._carry_out(Scenario("undisturbed"))
-            if result.lost:
-                raise AssertionError(f"{self.model}: the undisturbed run is broken already: {result.lost}")
+            if result.wrong:
+                raise AssertionError(f"{self.model}: the undisturbed run is broken already: {result.wrong}")
         self.undisturbed, self.calls = pictures, dict(self._calls)
 
     def run(self, scenario: Scenario) -> Result:
@@ -114,7 +131,7 @@ class Lane:
         self._day += dt.timedelta(days=1)
         with self._lock:
             self._scenario, self._pending = scenario, dict(scenario.faults)
-            self._delivered, self._injected, self._calls = [], 0, {}
+            self._delivered, self._injected, self._deliveries, self._calls = [], 0, 0, {}
             self._draw = random.Random(scenario.seed)
             self._unacknowledged = set()
         self._healed.clear()
@@ -125,7 +142,7 @@ class Lane:
             self._publish(run_id, "check", {"force": True})
         ended = {run_id: self._see_it_end(run_id, result) for run_id in runs}
         going_on = [run_id for run_id, state in ended.items() if state == "PROMOTED"]
-        if not going_on:
+        if not going_on and not result.stuck:
             result.lost += [
                 f"{run_id} ended as {state}: {(self._row(run_id) or {}).get('reason')}"
                 for run_id, state in ended.items()
@@ -143,7 +160,17 @@ class Lane:
             pictures["run"] = picture_of(self.world, self.model, going_on[0], began=began)
             pictures["score"] = picture_of(self.world, self.model, score, began=began)
         result.injected += self._injected
+        self._tidy()
         return result, pictures
+
+    def _tidy(self) -> None:
+        """Delete the tables of runs that nobody asks for any more: hundreds of them would slow every statement down."""
+        settings, client = self.world.app.settings, self.world.app.bigquery
+        oldest = run_slug(self.model, f"{self.model}-{self._day - dt.timedelta(days=_KEPT_DAYS):%Y-%m-%d}")
+        for table in client.list_tables(f"{settings.project}.{settings.dataset}"):
+            model, _, rest = table.table_id.partition("__")
+            if model == self.model and rest and rest.removeprefix("score_").partition("__")[0] < oldest:
+                client.delete_table(table.reference, not_found_ok=True)
 
     def _check_the_other_serves(self, picture: Picture, result: Result) -> None:
         trained = picture.facts["what train found"]
@@ -173,8 +200,10 @@ class Lane:
 
     def _see_it_end(self, run_id: str, result: Result) -> str:
         """Wait until the run has ended, replaying it where a person would have to; its last state."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        heard, seen = time.monotonic(), -1
+        while time.monotonic() - heard < SILENCE_SECONDS and self._deliveries < _MOST_DELIVERIES:
+            if self.world.busy(self.model) or self._deliveries != seen:
+                heard, seen = time.monotonic(), self._deliveries
             row = self._row(run_id)
             state = row["state"] if row else "UNKNOWN"
             if state == "FAILED" and self._may_fail() and result.replays < _REPLAYS:
@@ -190,7 +219,7 @@ class Lane:
             self._moved.wait(1.0)
             self._moved.clear()
         events = [(e.stage, e.status, e.attempt) for e in self.world.app.ledger(self.model).events(run_id)]
-        result.lost.append(f"{run_id} is stuck: {events}")
+        result.stuck.append(f"{run_id}, after {self._deliveries} deliveries: {events}")
         return "STUCK"
 
     def _may_fail(self) -> bool:
@@ -209,7 +238,12 @@ class Lane:
             return
         result.replays += 1
         self.world.publish(message)
-        wait_until(lambda: (self._row(run_id) or {}).get("state") != "FAILED", 20)
+        wait_while_moving(
+            lambda: (self._row(run_id) or {}).get("state") != "FAILED",
+            lambda: (self._deliveries, self.world.busy(self.model)),
+            SILENCE_SECONDS,
+            pause=0.3,
+        )
 
     def _row(self, run_id: str) -> Mapping[str, Any] | None:
         rows = self.world.app.ledger(self.model).read("recent_runs")
@@ -232,15 +266,17 @@ class Lane:
         def quiet() -> bool:
             if self.world.busy(self.model):
                 since[0] = time.monotonic()
-            return time.monotonic() - since[0] > _QUIET_SECONDS
+            return time.monotonic() - since[0] > _QUIET_SECONDS or self._deliveries >= _MOST_DELIVERIES
 
-        if not wait_until(quiet, PATIENCE):
-            result.lost.append("messages keep coming")
+        wait_until(quiet, float("inf"))
+        if self._deliveries >= _MOST_DELIVERIES:
+            result.stuck.append("messages keep coming")
 
     def _handle(self, message: Message) -> bool:
         try:
             return self._deliver(message)
         finally:
+            self._deliveries += 1
             self._ticking.discard(message.function)
             self._moved.set()
 
@@ -253,7 +289,8 @@ class Lane:
                 self._delivered.append(message)
         if scenario.outage == message.function and not self._healed.is_set():
             fault = Fault(self._draw.randint(1, 8), "kill-after")
-        if scenario.deliver == "together":
+        repeats = self._injected < _MOST_REPEATS
+        if scenario.deliver == "together" and repeats:
             return self._twice_at_once(message)
         delivery = self.world.call(message, fault)
         if message.function == DEAD_LETTER and delivery.exit == 0:
@@ -262,10 +299,10 @@ class Lane:
             self._injected += 1
         if fault is None and message.function != DEAD_LETTER:
             self._calls[message.function] = delivery.calls
-        if scenario.deliver == "twice" and delivery.exit == 0:
+        if scenario.deliver == "twice" and repeats and delivery.exit == 0:
             self._injected += 1
             return self.world.call(message).exit == 0
-        if scenario.deliver == "shuffled":
+        if scenario.deliver == "shuffled" and repeats:
             self._injected += 1
             self.world.call(self._draw.choice(self._delivered))
         if scenario.deliver == "unacknowledged" and message.message_id not in self._unacknowledged:

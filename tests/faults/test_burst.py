@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
@@ -16,7 +15,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 
 from bench import steady
 from tests.faults.cloud_kills import MODEL, KilledCloud, run_with_kills
-from tests.faults.world import wait_until
+from tests.faults.waiting import wait_until
 
 MESSAGES = 2_000
 RATE, SECONDS = 200, 60
@@ -71,7 +70,7 @@ def test_a_burst_and_a_minute_of_inferences_lose_nothing_and_memory_stays_flat(c
     everything = MESSAGES + RATE * SECONDS
     assert wait_until(lambda: logged() == everything, 180, pause=1.0), f"{logged()} of {everything} arrived"
     assert megabytes(cloud.pid) < before + ROOM_MEGABYTES
-    undisturbed = run_with_kills(cloud, f"{MODEL}-2026-03-01", 0, random.Random(1))
+    undisturbed = run_with_kills(cloud, f"{MODEL}-2026-03-01", 0, seed=1)
     assert not undisturbed.lost, "the loop goes on after the burst"
 
 

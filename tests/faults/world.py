@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -49,6 +48,8 @@ TINY_ENVIRONMENT = {
     "BQLOOP_ROLLOUT__HOLD_MINUTES": "0",
     "BQLOOP_ROLLOUT__MINIMUM_REQUESTS": "0",
 }
+# A function that has made no call for so long hangs; one that makes calls is only slow.
+_HANGS_AFTER = 200.0
 # Long: Google's emulator goes on serving pulls whose client has hung up.
 _PULL_SECONDS = 20.0
 
@@ -144,8 +145,12 @@ class _Functions:
             order = {**order, "id": identity, "trace": str(trace), "log": log, "failed_jobs": failed}
             self.process.stdin.write(json.dumps(order).encode() + b"\n")
             self.process.stdin.flush()
-        if not ended[0].wait(300):
-            raise TimeoutError(f"function {order['function']} did not end: {order['message']}")
+        made = -1
+        while not ended[0].wait(_HANGS_AFTER):
+            calls = trace.stat().st_size if trace.exists() else 0
+            if calls == made:
+                raise TimeoutError(f"function {order['function']} hangs: {order['message']}")
+            made = calls
         lines = trace.read_text().splitlines() if trace.exists() else []
         trace.unlink(missing_ok=True)
         return Delivery(ended[1][0], tuple(json.loads(line) for line in lines))
@@ -289,13 +294,3 @@ class World:
                 self.subscriber.acknowledge(subscription=subscription, ack_ids=[ack_id])
             else:
                 self.subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[ack_id], ack_deadline_seconds=0)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.03) -> bool:
-    """Whether the condition came true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(pause)
-    return condition()
