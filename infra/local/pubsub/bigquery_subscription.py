@@ -75,7 +75,9 @@ class BigQueryConsumer(Consumer):
                 _log.debug("%s waits for BigQuery: %s", self.name, error)
                 self._hold(types.BigQueryConfig.State.STATE_UNSPECIFIED)
                 return False
-        self._broker.report_state(self.name, types.Subscription.State.ACTIVE, types.BigQueryConfig.State.ACTIVE)
+        self._broker.directory.report_state(
+            self.name, types.Subscription.State.ACTIVE, types.BigQueryConfig.State.ACTIVE
+        )
         return True
 
     def deliver(self, deliveries: list[Delivery]) -> None:
@@ -127,7 +129,7 @@ class BigQueryConsumer(Consumer):
 
     def _hold(self, state: int) -> None:
         self._setbacks += 1
-        self._broker.report_state(self.name, types.Subscription.State.RESOURCE_ERROR, state)
+        self._broker.directory.report_state(self.name, types.Subscription.State.RESOURCE_ERROR, state)
 
     def _row(self, delivery: Delivery) -> dict[str, Any]:
         assert self._table is not None  # noqa: S101 - `ready` came first

@@ -1,4 +1,4 @@
-"""Pub/Sub without a wire: topics, subscriptions, publish, deliver, acknowledge, back off, dead-letter, seek.
+"""Pub/Sub without a wire: publish, deliver, acknowledge, back off, dead-letter, seek; `directory` says to whom.
 
 Every change is committed by the message store before the caller gets its answer, and only then shown to the waiting
 subscribers. The contract is Google's: at least once. A message is delivered again until it is acknowledged; a delivery
@@ -11,21 +11,15 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.pubsub.delivery_queue import DeliveryQueue, Holder
-from infra.local.pubsub.errors import already_exists, invalid, not_found
+from infra.local.pubsub.delivery_queue import Holder
+from infra.local.pubsub.directory import Directory, Subscribed
+from infra.local.pubsub.errors import invalid
 from infra.local.pubsub.message_store import MessageStore
-from infra.local.pubsub.resources import (
-    DELETED_TOPIC,
-    PubsubMessage,
-    Subscription,
-    Topic,
-    backoff_seconds,
-    check_message,
-)
+from infra.local.pubsub.resources import PubsubMessage, backoff_seconds, check_message
 
 
 @dataclass(frozen=True)
@@ -37,16 +31,8 @@ class Delivery:
     attempt: int
 
 
-@dataclass
-class _Subscribed:
-    number: int
-    definition: Any
-    arrived: threading.Condition
-    queue: DeliveryQueue = field(default_factory=DeliveryQueue)
-
-
 class Broker:
-    """All topics and subscriptions of one state file. Thread-safe. Names are full resource names."""
+    """The messages of one state file. Thread-safe. Names are full resource names."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.RLock()
@@ -55,14 +41,7 @@ class Broker:
         # Part of every ack ID: what a client says about a delivery of an earlier process is not of this process's.
         self._process = secrets.token_hex(4)
         self._closed = False
-        self._listeners: list[Callable[[str], None]] = []
-        self._topics: dict[str, Any] = {}
-        self._subscriptions: dict[str, _Subscribed] = {}
-        for proto in self._store.topics():
-            topic = Topic.FromString(proto)
-            self._topics[topic.name] = topic
-        for number, proto in self._store.subscriptions():
-            self._load(number, Subscription.FromString(proto))
+        self.directory = Directory(self._store, self._lock)
 
     def close(self) -> None:
         """Wake everybody up and close the file. Later acknowledgements are ignored: the message comes again."""
@@ -70,7 +49,7 @@ class Broker:
             if self._closed:
                 return
             self._closed = True
-            for subscribed in self._subscriptions.values():
+            for subscribed in self.directory.all():
                 subscribed.arrived.notify_all()
             self._store.close()
 
@@ -79,113 +58,10 @@ class Broker:
         """Whether `close` was called."""
         return self._closed
 
-    def on_change(self, listener: Callable[[str], None]) -> None:
-        """Call `listener(subscription)` after a subscription is created, changed or deleted."""
-        self._listeners.append(listener)
-
-    # Topics.
-
-    def create_topic(self, topic: Any) -> Any:
-        """Store a checked topic."""
-        with self._lock:
-            if topic.name in self._topics:
-                raise already_exists(topic.name)
-            self._put_topic(topic)
-            return topic
-
-    def update_topic(self, topic: Any) -> Any:
-        """Replace a checked topic."""
-        with self._lock:
-            self.topic(topic.name)
-            self._put_topic(topic)
-            return topic
-
-    def topic(self, name: str) -> Any:
-        """The topic, or NOT_FOUND."""
-        with self._lock:
-            if name not in self._topics:
-                raise not_found(name)
-            return self._topics[name]
-
-    def topics(self, project: str) -> list[Any]:
-        """The topics of `projects/P`, by name."""
-        with self._lock:
-            return [t for name, t in sorted(self._topics.items()) if name.startswith(f"{project}/topics/")]
-
-    def delete_topic(self, name: str) -> None:
-        """Delete a topic. Its subscriptions keep what they have, and belong to `_deleted-topic_` from now on."""
-        with self._lock:
-            self.topic(name)
-            self._store.delete_topic(name)
-            del self._topics[name]
-            for subscribed in self._subscriptions.values():
-                if subscribed.definition.topic == name:
-                    changed = Subscription()
-                    changed.CopyFrom(subscribed.definition)
-                    changed.topic = DELETED_TOPIC
-                    self._replace(subscribed, changed)
-
-    # Subscriptions.
-
-    def create_subscription(self, subscription: Any) -> Any:
-        """Store a checked subscription; it gets what is published from now on."""
-        with self._lock:
-            self.topic(subscription.topic)
-            self._check_dead_letter_topic(subscription)
-            if subscription.name in self._subscriptions:
-                raise already_exists(subscription.name)
-            number = self._store.add_subscription(subscription.name, subscription.SerializeToString())
-            self._load(number, subscription)
-        self._tell(subscription.name)
-        return subscription
-
-    def update_subscription(self, subscription: Any) -> Any:
-        """Replace a checked subscription; what it has not acknowledged stays."""
-        with self._lock:
-            subscribed = self._subscribed(subscription.name)
-            self._check_dead_letter_topic(subscription)
-            self._replace(subscribed, subscription)
-            subscribed.arrived.notify_all()
-        self._tell(subscription.name)
-        return subscription
-
-    def report_state(self, name: str, state: int, bigquery_state: int) -> None:
-        """Show in the subscription whether its table takes the rows; not stored, and no change of what was asked."""
-        with self._lock:
-            if name in self._subscriptions:
-                self._subscriptions[name].definition.state = state
-                self._subscriptions[name].definition.bigquery_config.state = bigquery_state
-
-    def subscription(self, name: str) -> Any:
-        """The subscription, or NOT_FOUND."""
-        with self._lock:
-            return self._subscribed(name).definition
-
-    def subscriptions(self, *, project: str | None = None, topic: str | None = None) -> list[Any]:
-        """The subscriptions of `projects/P`, of a topic, or all of them, by name."""
-        with self._lock:
-            return [
-                s.definition
-                for name, s in sorted(self._subscriptions.items())
-                if (project is None or name.startswith(f"{project}/subscriptions/"))
-                and (topic is None or s.definition.topic == topic)
-            ]
-
-    def delete_subscription(self, name: str) -> None:
-        """Delete a subscription and what it had not acknowledged."""
-        with self._lock:
-            subscribed = self._subscribed(name)
-            self._store.delete_subscription(subscribed.number)
-            del self._subscriptions[name]
-            subscribed.arrived.notify_all()
-        self._tell(name)
-
     def backlog(self, name: str) -> int:
         """How many messages the subscription has not acknowledged."""
         with self._lock:
-            return len(self._subscribed(name).queue)
-
-    # Messages.
+            return len(self.directory.subscribed(name).queue)
 
     def publish(self, topic: str, messages: Sequence[Any]) -> list[str]:
         """Store the messages for every subscription of the topic, all or none; returns their IDs."""
@@ -196,7 +72,7 @@ class Broker:
         for message in messages:
             check_message(message)
         with self._lock:
-            self.topic(topic)
+            self.directory.topic(topic)
             with self._store.transaction():
                 stored = self._store_messages(topic, messages)
             self._enqueue(topic, stored)
@@ -221,7 +97,7 @@ class Broker:
         give_up = time.monotonic() + wait
         with self._lock:
             while True:
-                subscribed = self._subscribed(name)
+                subscribed = self.directory.subscribed(name)
                 if self._closed or not alive():
                     return []
                 now = self._clock()
@@ -251,7 +127,7 @@ class Broker:
         with self._lock:
             if self._closed:
                 return
-            subscribed = self._subscribed(name)
+            subscribed = self.directory.subscribed(name)
             seqs = [seq for seq, _ in self._parse(subscribed, ack_ids) if seq in subscribed.queue]
             with self._store.transaction():
                 self._store.acknowledge(subscribed.number, seqs, retain=subscribed.definition.retain_acked_messages)
@@ -264,7 +140,7 @@ class Broker:
         with self._lock:
             if self._closed:
                 return
-            subscribed = self._subscribed(name)
+            subscribed = self.directory.subscribed(name)
             current = [seq for seq, number in self._parse(subscribed, ack_ids) if subscribed.queue.holds(seq, number)]
             if seconds <= 0:
                 self._fail(subscribed, current)
@@ -275,18 +151,18 @@ class Broker:
     def fail(self, name: str, ack_ids: Iterable[str], error: str) -> None:
         """The delivery failed for this reason: deliver again after the back-off, or to the dead-letter topic."""
         with self._lock:
-            if self._closed or name not in self._subscriptions:
+            if self._closed or name not in self.directory:
                 return
-            subscribed = self._subscriptions[name]
+            subscribed = self.directory.subscribed(name)
             current = [seq for seq, number in self._parse(subscribed, ack_ids) if subscribed.queue.holds(seq, number)]
             self._fail(subscribed, current, error)
 
     def release(self, name: str, ack_ids: Iterable[str]) -> None:
         """Take deliveries back without counting them as failed: the fault was not the message's."""
         with self._lock:
-            if self._closed or name not in self._subscriptions:
+            if self._closed or name not in self.directory:
                 return
-            subscribed = self._subscriptions[name]
+            subscribed = self.directory.subscribed(name)
             for seq, number in self._parse(subscribed, ack_ids):
                 if subscribed.queue.holds(seq, number):
                     subscribed.queue.release(seq, available_at=self._clock())
@@ -295,13 +171,13 @@ class Broker:
     def wake(self, name: str) -> None:
         """Let a waiting `pull` look at its `alive` again."""
         with self._lock:
-            if name in self._subscriptions:
-                self._subscriptions[name].arrived.notify_all()
+            if name in self.directory:
+                self.directory.subscribed(name).arrived.notify_all()
 
     def seek(self, name: str, instant: float) -> None:
         """Acknowledge all that was published before the instant, un-acknowledge what is retained from then on."""
         with self._lock:
-            subscribed = self._subscribed(name)
+            subscribed = self.directory.subscribed(name)
             now = self._clock()
             with self._store.transaction():
                 done = self._store.published_before(subscribed.number, instant)
@@ -319,7 +195,7 @@ class Broker:
         with self._lock:
             if self._closed:
                 return
-            for subscribed in list(self._subscriptions.values()):
+            for subscribed in self.directory.all():
                 expired = subscribed.queue.expired(self._clock())
                 if expired:
                     self._fail(subscribed, expired, "The acknowledgement deadline passed.")
@@ -329,7 +205,7 @@ class Broker:
         with self._lock:
             if self._closed:
                 return
-            for subscribed in self._subscriptions.values():
+            for subscribed in self.directory.all():
                 oldest = self._clock() - subscribed.definition.message_retention_duration.seconds
                 with self._store.transaction():
                     expired = self._store.expire(subscribed.number, oldest)
@@ -338,36 +214,7 @@ class Broker:
 
     # What is below is called with the lock held.
 
-    def _load(self, number: int, definition: Any) -> None:
-        subscribed = _Subscribed(number, definition, threading.Condition(self._lock))
-        for stored in self._store.unacknowledged(number):
-            subscribed.queue.add(
-                stored.seq, size=stored.size, available_at=stored.available_at, failures=stored.failures
-            )
-        self._subscriptions[definition.name] = subscribed
-
-    def _put_topic(self, topic: Any) -> None:
-        self._store.put_topic(topic.name, topic.SerializeToString())
-        self._topics[topic.name] = topic
-
-    def _replace(self, subscribed: _Subscribed, definition: Any) -> None:
-        self._store.replace_subscription(subscribed.number, definition.SerializeToString())
-        subscribed.definition = definition
-
-    def _subscribed(self, name: str) -> _Subscribed:
-        if name not in self._subscriptions:
-            raise not_found(name)
-        return self._subscriptions[name]
-
-    def _check_dead_letter_topic(self, subscription: Any) -> None:
-        if subscription.HasField("dead_letter_policy"):
-            self.topic(subscription.dead_letter_policy.dead_letter_topic)
-
-    def _tell(self, name: str) -> None:
-        for listener in self._listeners:
-            listener(name)
-
-    def _parse(self, subscribed: _Subscribed, ack_ids: Iterable[str]) -> list[tuple[int, int]]:
+    def _parse(self, subscribed: Subscribed, ack_ids: Iterable[str]) -> list[tuple[int, int]]:
         parsed = []
         for ack_id in ack_ids:
             try:
@@ -380,7 +227,7 @@ class Broker:
         return parsed
 
     def _store_messages(self, topic: str, messages: Iterable[Any]) -> list[tuple[int, int]]:
-        numbers = [s.number for s in self._subscriptions.values() if s.definition.topic == topic]
+        numbers = [subscribed.number for subscribed in self.directory.of_topic(topic)]
         now = self._clock()
         stored = []
         for message in messages:
@@ -397,15 +244,14 @@ class Broker:
     def _enqueue(self, topic: str, stored: Iterable[tuple[int, int]]) -> None:
         now = self._clock()
         arrived = list(stored)
-        for subscribed in self._subscriptions.values():
-            if subscribed.definition.topic == topic:
-                for seq, size in arrived:
-                    subscribed.queue.add(seq, size=size, available_at=now)
-                subscribed.arrived.notify_all()
+        for subscribed in self.directory.of_topic(topic):
+            for seq, size in arrived:
+                subscribed.queue.add(seq, size=size, available_at=now)
+            subscribed.arrived.notify_all()
 
-    def _fail(self, subscribed: _Subscribed, seqs: Iterable[int], error: str | None = None) -> None:
+    def _fail(self, subscribed: Subscribed, seqs: Iterable[int], error: str | None = None) -> None:
         policy = subscribed.definition.dead_letter_policy
-        dead_letters = policy.dead_letter_topic in self._topics
+        dead_letters = self.directory.has_topic(policy.dead_letter_topic)
         for seq in seqs:
             failures = subscribed.queue.failures(seq) + 1
             if dead_letters and failures >= policy.max_delivery_attempts:
@@ -416,7 +262,7 @@ class Broker:
             subscribed.queue.release(seq, available_at=available_at, failures=failures)
         subscribed.arrived.notify_all()
 
-    def _dead_letter(self, subscribed: _Subscribed, seq: int, failures: int, error: str | None) -> None:
+    def _dead_letter(self, subscribed: Subscribed, seq: int, failures: int, error: str | None) -> None:
         # One transaction: the message is never in both places, and never in none.
         definition = subscribed.definition
         topic = definition.dead_letter_policy.dead_letter_topic

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 from infra.local.pubsub.broker import Broker, Delivery
@@ -11,7 +12,7 @@ from infra.local.pubsub.errors import PubSubError
 _log = logging.getLogger(__name__)
 
 
-class Consumer:
+class Consumer(ABC):
     """Feeds one subscription to `deliver` on a daemon thread, until it is stopped or the subscription is deleted."""
 
     batch = 1
@@ -48,9 +49,9 @@ class Consumer:
         """Whether another batch may be taken; waits a moment if not."""
         return True
 
+    @abstractmethod
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Deliver and settle them: acknowledge, fail or release each."""
-        raise NotImplementedError
 
     def _run(self) -> None:
         while not self._stopped.is_set() and not self._broker.closed:

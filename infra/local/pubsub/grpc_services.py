@@ -42,10 +42,10 @@ _PULL_WAIT = 5.0
 def grpc_services(broker: Broker) -> list[Any]:
     """The generic handlers of both services, to be added to a gRPC server."""
     publisher = {
-        "CreateTopic": _unary(types.Topic, lambda r, _: broker.create_topic(checked_topic(r))),
+        "CreateTopic": _unary(types.Topic, lambda r, _: broker.directory.create_topic(checked_topic(r))),
         "UpdateTopic": _unary(types.UpdateTopicRequest, lambda r, _: _update_topic(broker, r)),
-        "GetTopic": _unary(types.GetTopicRequest, lambda r, _: broker.topic(r.topic)),
-        "DeleteTopic": _unary(types.DeleteTopicRequest, lambda r, _: broker.delete_topic(r.topic)),
+        "GetTopic": _unary(types.GetTopicRequest, lambda r, _: broker.directory.topic(r.topic)),
+        "DeleteTopic": _unary(types.DeleteTopicRequest, lambda r, _: broker.directory.delete_topic(r.topic)),
         "ListTopics": _unary(types.ListTopicsRequest, lambda r, _: _list_topics(broker, r)),
         "ListTopicSubscriptions": _unary(
             types.ListTopicSubscriptionsRequest, lambda r, _: _list_topic_subscriptions(broker, r)
@@ -54,12 +54,14 @@ def grpc_services(broker: Broker) -> list[Any]:
     }
     subscriber = {
         "CreateSubscription": _unary(
-            types.Subscription, lambda r, _: broker.create_subscription(checked_subscription(r))
+            types.Subscription, lambda r, _: broker.directory.create_subscription(checked_subscription(r))
         ),
         "UpdateSubscription": _unary(types.UpdateSubscriptionRequest, lambda r, _: _update_subscription(broker, r)),
-        "GetSubscription": _unary(types.GetSubscriptionRequest, lambda r, _: broker.subscription(r.subscription)),
+        "GetSubscription": _unary(
+            types.GetSubscriptionRequest, lambda r, _: broker.directory.subscription(r.subscription)
+        ),
         "DeleteSubscription": _unary(
-            types.DeleteSubscriptionRequest, lambda r, _: broker.delete_subscription(r.subscription)
+            types.DeleteSubscriptionRequest, lambda r, _: broker.directory.delete_subscription(r.subscription)
         ),
         "ListSubscriptions": _unary(types.ListSubscriptionsRequest, lambda r, _: _list_subscriptions(broker, r)),
         "Acknowledge": _unary(types.AcknowledgeRequest, lambda r, _: broker.acknowledge(r.subscription, r.ack_ids)),
@@ -131,7 +133,7 @@ def _pull(broker: Broker, request: Any, context: Any) -> Any:
         max_bytes=10_000_000,
         alive=context.is_active,
     )
-    definition = broker.subscription(request.subscription)
+    definition = broker.directory.subscription(request.subscription)
     return types.PullResponse.pb()(
         received_messages=[received_message(definition, delivery) for delivery in deliveries]
     )
@@ -152,23 +154,23 @@ def _seek(broker: Broker, request: Any) -> Any:
 
 def _modify_push_config(broker: Broker, request: Any) -> None:
     changed = Subscription()
-    changed.CopyFrom(broker.subscription(request.subscription))
+    changed.CopyFrom(broker.directory.subscription(request.subscription))
     changed.push_config.CopyFrom(request.push_config)
-    broker.update_subscription(checked_subscription(changed))
+    broker.directory.update_subscription(checked_subscription(changed))
 
 
 def _update_topic(broker: Broker, request: Any) -> Any:
     changed = Topic()
-    changed.CopyFrom(broker.topic(request.topic.name))
+    changed.CopyFrom(broker.directory.topic(request.topic.name))
     _merge(changed, request.topic, request.update_mask.paths, MUTABLE_TOPIC_FIELDS)
-    return broker.update_topic(checked_topic(changed))
+    return broker.directory.update_topic(checked_topic(changed))
 
 
 def _update_subscription(broker: Broker, request: Any) -> Any:
     changed = Subscription()
-    changed.CopyFrom(broker.subscription(request.subscription.name))
+    changed.CopyFrom(broker.directory.subscription(request.subscription.name))
     _merge(changed, request.subscription, request.update_mask.paths, MUTABLE_SUBSCRIPTION_FIELDS)
-    return broker.update_subscription(checked_subscription(changed))
+    return broker.directory.update_subscription(checked_subscription(changed))
 
 
 def _merge(target: Any, source: Any, paths: list[str], mutable: set[str]) -> None:
@@ -187,18 +189,18 @@ def _merge(target: Any, source: Any, paths: list[str], mutable: set[str]) -> Non
 
 
 def _list_topics(broker: Broker, request: Any) -> Any:
-    page, token = _page(broker.topics(request.project), request)
+    page, token = _page(broker.directory.topics(request.project), request)
     return types.ListTopicsResponse.pb()(topics=page, next_page_token=token)
 
 
 def _list_subscriptions(broker: Broker, request: Any) -> Any:
-    page, token = _page(broker.subscriptions(project=request.project), request)
+    page, token = _page(broker.directory.subscriptions(project=request.project), request)
     return types.ListSubscriptionsResponse.pb()(subscriptions=page, next_page_token=token)
 
 
 def _list_topic_subscriptions(broker: Broker, request: Any) -> Any:
-    broker.topic(request.topic)
-    page, token = _page([s.name for s in broker.subscriptions(topic=request.topic)], request)
+    broker.directory.topic(request.topic)
+    page, token = _page([s.name for s in broker.directory.subscriptions(topic=request.topic)], request)
     return types.ListTopicSubscriptionsResponse.pb()(subscriptions=page, next_page_token=token)
 
 

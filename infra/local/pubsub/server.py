@@ -63,7 +63,7 @@ class PubSubServer:
         """Serve. With `deliver=False`, push and BigQuery subscriptions wait for `deliver()`: until endpoints are set anew."""
         self._stopped.clear()
         self._broker = Broker(self._path)
-        self._broker.on_change(self._reconcile)
+        self._broker.directory.on_change(self._reconcile)
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="pubsub-grpc"),
             options=[
@@ -89,7 +89,7 @@ class PubSubServer:
             if self._consumers is not None:
                 return
             self._consumers = {}
-        for subscription in self.broker.subscriptions():
+        for subscription in self.broker.directory.subscriptions():
             self._reconcile(subscription.name)
 
     def hold(self) -> None:
@@ -120,7 +120,7 @@ class PubSubServer:
             if former is not None:
                 former.stop()
             try:
-                definition = self._broker.subscription(name)
+                definition = self._broker.directory.subscription(name)
             except PubSubError:
                 return
             consumer = self._consumer(self._broker, definition)

@@ -26,7 +26,7 @@ def streaming_pull(broker: Broker, requests: Iterator[Any], context: Any) -> Ite
         return
     if not 10 <= first.stream_ack_deadline_seconds <= 600:
         raise invalid("stream_ack_deadline_seconds must be between 10 and 600.")
-    definition = broker.subscription(first.subscription)
+    definition = broker.directory.subscription(first.subscription)
     if definition.push_config.push_endpoint or definition.bigquery_config.table:
         raise PubSubError(
             grpc.StatusCode.FAILED_PRECONDITION, "This method is not supported for this subscription type."

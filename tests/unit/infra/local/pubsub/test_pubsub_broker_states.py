@@ -24,7 +24,7 @@ class Deliveries(RuleBasedStateMachine):
         self.now = 1000.0
         self.broker = self.open()
         for topic in (TOPIC, GRAVEYARD):
-            self.broker.create_topic(checked_topic(Topic(name=topic)))
+            self.broker.directory.create_topic(checked_topic(Topic(name=topic)))
         policy = {"dead_letter_topic": GRAVEYARD, "max_delivery_attempts": ATTEMPTS}
         backoff = {
             "minimum_backoff": duration_pb2.Duration(seconds=1),
@@ -34,7 +34,7 @@ class Deliveries(RuleBasedStateMachine):
             Subscription(name=SUBSCRIPTION, topic=TOPIC, dead_letter_policy=policy, retry_policy=backoff),
             Subscription(name=GRAVES, topic=GRAVEYARD),
         ):
-            self.broker.create_subscription(checked_subscription(request))
+            self.broker.directory.create_subscription(checked_subscription(request))
         self.published: dict[str, int] = {}  # failures, by text
         self.settled: set[str] = set()
         self.handed: list[Delivery] = []  # every delivery there was, to settle it late or twice

@@ -41,9 +41,11 @@ class Clock:
 def broker_with(path: Path, clock: Clock, **settings: Any) -> Broker:
     broker = Broker(path, clock=clock)
     for name in (TOPIC, GRAVEYARD):
-        broker.create_topic(checked_topic(Topic(name=name)))
-    broker.create_subscription(checked_subscription(Subscription(name=SUBSCRIPTION, topic=TOPIC, **settings)))
-    broker.create_subscription(checked_subscription(Subscription(name=f"{SUBSCRIPTION}-graves", topic=GRAVEYARD)))
+        broker.directory.create_topic(checked_topic(Topic(name=name)))
+    broker.directory.create_subscription(checked_subscription(Subscription(name=SUBSCRIPTION, topic=TOPIC, **settings)))
+    broker.directory.create_subscription(
+        checked_subscription(Subscription(name=f"{SUBSCRIPTION}-graves", topic=GRAVEYARD))
+    )
     return broker
 
 
