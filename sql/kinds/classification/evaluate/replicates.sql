@@ -1,4 +1,4 @@
-{% set lanes = range(50) %}
+{% set lanes = range(10) %}
 /*
 Every metric in every replicate of the bootstrap. One row per replicate, model and metric.
 
