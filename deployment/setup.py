@@ -1,14 +1,17 @@
 """The datasets and tables that the loop needs, made where they are missing.
 
 Terraform makes the datasets on Google Cloud; tables and views come from the same DDL everywhere, and that DDL may run
-again at any time: `CREATE TABLE IF NOT EXISTS`, `CREATE OR REPLACE VIEW`.
+again at any time: `CREATE TABLE IF NOT EXISTS`, `CREATE OR REPLACE VIEW`. A table that stands gets the columns that its
+DDL has gained since.
 """
 
 from __future__ import annotations
 
+from google.api_core import exceptions as api
 from google.cloud import bigquery
 
 from deployment.application import Application
+from deployment.table_columns import add_missing_columns, make_table
 from etl.errors import UnavailableError
 from etl.names import Naming
 from etl.templates import RenderedSql
@@ -19,6 +22,7 @@ def prepare(app: Application) -> None:
 
     Raises:
         StatementError: A DDL file is wrong; the text gives its path and line.
+        StateError: A column stands with another type than its DDL says.
         UnavailableError: BigQuery cannot be reached.
     """
     settings = app.settings
@@ -33,7 +37,25 @@ def prepare(app: Application) -> None:
     for model in settings.models:
         warehouse = app.warehouse(model)
         for statement in [*app.ledger(model).definitions(), *definitions(app, model)]:
-            warehouse.read_arrow(statement)
+            make_table(warehouse, statement)
+
+
+def add_columns(app: Application) -> None:
+    """Give the tables that stand the columns that they lack; what is not there is not made.
+
+    For before new code is installed: its first rows may hold what the tables of the version before had no room for.
+
+    Raises:
+        StateError: A column stands with another type than the DDL says.
+        UnavailableError: BigQuery cannot be reached.
+    """
+    try:
+        app.bigquery.get_dataset(f"{app.settings.project}.{app.settings.dataset}", timeout=30)
+    except (api.NotFound, api.Forbidden):
+        return  # a new installation: Terraform switches BigQuery on and makes the datasets
+    for model in app.settings.models:
+        for statement in [*app.ledger(model).definitions(), *definitions(app, model)]:
+            add_missing_columns(app.warehouse(model), statement)
 
 
 def definitions(app: Application, model: str) -> list[RenderedSql]:

@@ -252,6 +252,21 @@ class Warehouse:
         """Column names of a table, in order; as `column_types`."""
         return [name for name, _ in self.column_types(full_name)]
 
+    def schema(self, full_name: str) -> list[bigquery.SchemaField]:
+        """The columns of a table, with their types in full.
+
+        Raises:
+            NotFound: There is no such table (Google's own error, because it is no fault).
+            StatementError: It must not be seen.
+            UnavailableError: BigQuery cannot be reached.
+        """
+        try:
+            return list(self.client.get_table(full_name, retry=_retry(), timeout=_IDLE).schema)
+        except api.NotFound:
+            raise
+        except Exception as error:
+            raise self._sorted_out(error, None) from error
+
     def column_types(self, full_name: str) -> list[tuple[str, str]]:
         """Name and BigQuery type of a table's columns, in order.
 

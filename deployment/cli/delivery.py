@@ -15,7 +15,7 @@ from deployment.cli.session import OPTIONS, ROOT, print_json
 from deployment.packaging.archives import Archive, write_tar_gz, write_zip
 from deployment.packaging.contents import composer_files, runtime_files, service_files
 from deployment.packaging.terraform import Installation, run_terraform
-from deployment.setup import prepare
+from deployment.setup import add_columns, prepare
 from etl.errors import ConfigurationError, StateError
 from etl.settings import load_settings
 
@@ -58,6 +58,8 @@ def deploy(
     os.environ["BQLOOP_GIT_SHA"] = git_sha
     settings = load_settings(OPTIONS.env)
     archive = _build(output)["functions"]
+    if not plan:
+        add_columns(Application(settings))
     run_terraform(ROOT, Installation(settings.env, settings.project, archive.path, git_sha, service_image), plan=plan)
     if not plan:
         prepare(Application(settings))

@@ -224,6 +224,13 @@ class Statements:
     # -- one statement ------------------------------------------------------
 
     def _run_sql(self, sql: str, tree: exp.Expr, session: Session) -> Result:
+        if isinstance(tree, exp.Alter) and len(tree.args.get("actions") or ()) > 1:
+            # DuckDB takes one change at a time; the job's transaction holds them together.
+            for action in tree.args["actions"]:
+                single = tree.copy()
+                single.set("actions", [action.copy()])
+                result = self._run_sql(single.sql(dialect="bigquery"), single, session)
+            return result
         tree = self._ml.replace_functions(tree, session, self)
         if isinstance(tree, exp.Merge):
             spell_out_insert_row(tree, self._columns(tree.this, session.project))

@@ -28,13 +28,27 @@ def describe(tree: exp.Create | exp.Alter, project: str, context: AppContext) ->
     meta = context.catalog.get_table(*key) if target.db else None
     if meta is None:
         return
-    schema = ddl_sync._introspect_schema(*key, context) if isinstance(tree, exp.Alter) else meta.schema_
+    altered = isinstance(tree, exp.Alter)
+    schema = ddl_sync._introspect_schema(*key, context) if altered else meta.schema_
+    schema = _with_descriptions(schema, meta.schema_ if altered else TableSchema(), tree)
     changes: dict[str, Any] = {"schema_": _with_types_of_duckdb(schema, key, context)}
     if isinstance(tree, exp.Create):
         properties = tree.args.get("properties")
         for item in properties.expressions if properties is not None else []:
             changes |= _property(item)
     context.catalog.update_table(meta.model_copy(update=changes))
+
+
+def _with_descriptions(schema: TableSchema, former: TableSchema, tree: exp.Create | exp.Alter) -> TableSchema:
+    """The schema with what DuckDB does not keep: descriptions of the columns that were there, and of those that are new."""
+    told = {field.name.lower(): field.description for field in former.fields}
+    new = tree.args.get("actions") if isinstance(tree, exp.Alter) else tree.this.expressions
+    for column in new or ():
+        for option in column.find_all(exp.Property) if isinstance(column, exp.ColumnDef) else ():
+            if option.name.lower() == "description":
+                told[column.name.lower()] = option.args["value"].name
+    fields = (f.model_copy(update={"description": told.get(f.name.lower())}) for f in schema.fields)
+    return TableSchema(fields=tuple(fields))
 
 
 def _with_types_of_duckdb(schema: TableSchema, key: tuple[str, str, str], context: AppContext) -> TableSchema:

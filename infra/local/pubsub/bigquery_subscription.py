@@ -87,6 +87,7 @@ class BigQueryConsumer(Consumer):
             try:
                 rows[delivery.ack_id] = self._row(delivery)
             except ValueError as error:
+                self._table = None  # Its schema may have changed; the next delivery sees the new one.
                 self._broker.fail(self.name, [delivery.ack_id], str(error))
         self._written_at = time.monotonic()
         ids = {delivery.ack_id: delivery.message.message_id for delivery in deliveries}

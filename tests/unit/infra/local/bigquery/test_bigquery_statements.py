@@ -45,6 +45,21 @@ def test_create_table_keeps_partition_cluster_and_options(client, rows):
     assert (table.description, table.schema[-1].name, table.schema[-1].field_type) == ("offers", "price", "NUMERIC")
 
 
+def test_one_alter_adds_several_columns_and_leaves_the_descriptions_of_the_others(client, rows):
+    rows("CREATE OR REPLACE TABLE d.grown (a INT64 NOT NULL OPTIONS (description = 'the first'))")
+    rows("INSERT INTO d.grown VALUES (1)")
+    rows(
+        "ALTER TABLE d.grown ADD COLUMN IF NOT EXISTS a INT64, "
+        "ADD COLUMN IF NOT EXISTS b STRING OPTIONS (description = 'the second'), ADD COLUMN c ARRAY<FLOAT64>"
+    )
+    told = [(f.name, f.mode, f.description) for f in client.get_table("d.grown").schema]
+    assert told == [("a", "REQUIRED", "the first"), ("b", "NULLABLE", "the second"), ("c", "REPEATED", None)]
+    assert rows("SELECT a, b, ARRAY_LENGTH(c) FROM d.grown") == [(1, None, None)]
+    with pytest.raises(exceptions.BadRequest):
+        rows("ALTER TABLE d.grown ADD COLUMN e STRING, ADD COLUMN b STRING")
+    assert len(client.get_table("d.grown").schema) == 3, "all of it or nothing"
+
+
 def test_merge_inserts_a_whole_row_and_update_sets_a_field_of_a_struct(rows):
     rows("CREATE OR REPLACE TABLE d.merged (id INT64, s STRUCT<a INT64, b STRING>, price NUMERIC)")
     rows(
