@@ -44,22 +44,18 @@ met AS (
   GROUP BY mine.deal_key, other.deal_key
 ),
 
-ranked AS (
+-- Apart from the ranking, so that what is sorted is narrow: keys and a number, no texts.
+judged AS (
   SELECT
-    mine.deal_key,
-    other.deal_key AS other_key,
+    met.deal_key,
+    met.other_key,
     mine.source < other.source OR (mine.source = other.source AND mine.deal_id < other.deal_id) AS in_order,
     mine.source = other.source AS is_within,
     mine.seen_on,
-    ROW_NUMBER() OVER (
-      PARTITION BY mine.deal_key, mine.source = other.source
-      ORDER BY
-        -- Rounded, as all that is ranked by: equals have to be equal in every engine.
-        ROUND(
-          met.dot / SQRT(norm.title_square + 1) * (0.5 + {{ similarity.ratio('mine.price', 'other.price') }}), 9
-        ) DESC,
-        met.other_key
-    ) AS place
+    -- Rounded, as all that is ranked by: equals have to be equal in every engine.
+    ROUND(
+      met.dot / SQRT(norm.title_square + 1) * (0.5 + {{ similarity.ratio('mine.price', 'other.price') }}), 9
+    ) AS score
   FROM met
   INNER JOIN {{ run_table.clean_deals }} AS mine
     ON met.deal_key = mine.deal_key
@@ -67,6 +63,13 @@ ranked AS (
     ON met.other_key = other.deal_key
   INNER JOIN {{ days.united(run_table.deal_norms, scoring) }} AS norm
     ON met.other_key = norm.deal_key
+),
+
+ranked AS (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (PARTITION BY deal_key, is_within ORDER BY score DESC, other_key ASC) AS place
+  FROM judged
 )
 
 SELECT DISTINCT
