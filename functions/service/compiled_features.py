@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import structlog
 from sqlglot import exp
 
 from etl.model_policy import ModelPolicy
@@ -22,15 +23,23 @@ from etl.templates import Templates
 from functions.service.engine.columns import Column, EngineError, TextColumn, column_of
 from functions.service.engine.program import Maker, Program
 from functions.service.engine.relations import Relation, union
+from functions.service.engine.rows.program import Find
 from functions.service.engine.selects import distinct
 from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.strings import Pool
 from functions.service.frozen_lookup import JOINT, FrozenLookup
 from functions.service.known_deals import Key
+from functions.service.looped_features import LoopedFeatures, kinds_of
 from functions.service.policy import Lookup, ServingPolicy
 from functions.service.rendering import AS_OF, REQUEST_PAIRS, Rendered, rendered_tables
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
+log = structlog.get_logger(__name__)
+
+# Up to so many deals, and pairs, loops are quicker than columns.
+FEW_DEALS, FEW_PAIRS = 40, 24
+# Where Python's arithmetic fails, columns say what it means.
+UNSAID = (ArithmeticError, TypeError, ValueError)
 # Suffixes of a table's rows that a request chooses for, and of a table's different rows among all known deals.
 ASKING, ALL = "@asking", "@all"
 
@@ -84,26 +93,66 @@ class CompiledFeatures:
         for name in self.of_deals:
             if DEAL_KEY not in self._features.schema[name]:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
+        self.loops = self._looped({n: one.query for n, one in both.items() if n != serving.candidates.pairs}, frozen)
         self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
 
-    def arriving(self, deals: Sequence[Deal], known: KnownTables | None = None) -> Arriving:
-        """New deals on their way through the tables of one request."""
+    def _looped(self, queries: Mapping[str, exp.Expr], frozen: Mapping[str, pa.Table]) -> LoopedFeatures | None:
+        try:
+            nobody = self._by_columns([], Pool())
+            kinds = {name: kinds_of(nobody(name)) for name in self.of_deals}
+            return LoopedFeatures(queries, self.serving, frozen, self._parameters, kinds)
+        except EngineError as error:
+            log.info("small requests are computed by columns, too", reason=str(error))
+            return None
+
+    def arriving(self, deals: Sequence[Deal], known: KnownTables | None = None, *, few: int = FEW_DEALS) -> Arriving:
+        """New deals on their way through the tables of one request.
+
+        Args:
+            deals: The deals.
+            known: What is kept of known ones.
+            few: Up to so many deals are worked on by loops.
+        """
         pool = known.pool.child() if known is not None else Pool()
+        rows = self.loops.of(deals) if self.loops is not None and len(deals) <= few else None
+        find = partial(self._table, rows, cache(partial(self._by_columns, deals, pool)), pool)
+        return Arriving(cache(find), pool, deals, known, rows)
+
+    def _table(
+        self, rows: Find | None, columns: Callable[[], Callable[[str], Relation]], pool: Pool, name: str
+    ) -> Relation:
+        """A table of arriving deals, from the loops where there are few."""
+        if self.loops is not None and rows is not None:
+            try:
+                return self.loops.relation(rows(name), name, pool)
+            except UNSAID as error:
+                log.info("a small request is computed by columns", reason=repr(error))
+        return columns()(name)
+
+    def _by_columns(self, deals: Sequence[Deal], pool: Pool) -> Callable[[str], Relation]:
         raw = {c: column_of(kind, [deal.get(c) for deal in deals], pool) for c, kind in DEAL_COLUMNS.items()}
         given = {self.serving.deals: Relation(len(deals), raw), **self._relations(pool)}
-        return Arriving(self._features.run(given, pool), pool, deals, known)
+        return self._features.run(given, pool)
 
-    def features(self, arriving: Arriving, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()) -> list[dict[str, Any]]:
+    def features(
+        self, arriving: Arriving, pairs: Sequence[Pair], rivals: Sequence[Pair] = (), *, few: int = FEW_PAIRS
+    ) -> list[dict[str, Any]]:
         """The rows of the feature table for pairs of arriving and known deals; one row per pair, in any order.
 
         Args:
             arriving: The new deals.
             pairs: The pairs.
             rivals: Other pairs, among which the standing of these is judged, as it is among themselves.
+            few: Up to so many pairs and rivals, of arriving deals alone, are compared by loops.
         """
         pool = arriving.pool
         compared = [*pairs, *rivals]
         others = sorted({key for pair in compared for key in pair} - arriving.keys)
+        if self.loops is not None and arriving.rows is not None and not others and len(compared) <= few:
+            try:
+                return self.loops.features(arriving.rows, pairs, rivals)
+            except UNSAID as error:
+                log.info("a small request is computed by columns", reason=repr(error))
         sides = list(zip(*((*left, *right) for left, right in compared), strict=True))
         given: dict[str, Relation] = {
             REQUEST_PAIRS: Relation(
@@ -207,12 +256,19 @@ class Arriving:
         pool: Their texts.
         deals: They themselves.
         known: What the index knows of others.
+        rows: The tables as lists, where they were made so.
     """
 
     def __init__(
-        self, find: Callable[[str], Relation], pool: Pool, deals: Sequence[Deal], known: KnownTables | None
+        self,
+        find: Callable[[str], Relation],
+        pool: Pool,
+        deals: Sequence[Deal],
+        known: KnownTables | None,
+        rows: Find | None = None,
     ) -> None:
         self._find = find
+        self.rows = rows
         self.pool = pool
         self.deals = deals
         self.known = known

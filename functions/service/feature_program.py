@@ -98,13 +98,17 @@ class FeatureProgram:
         try:
             compiled = CompiledFeatures(self._templates, self._policy, self._serving, frozen)
             deals, pairs = probe_deals(), probe_pairs()
-            found = compiled.features(compiled.arriving(deals), pairs)
-            difference = first_difference(self.compute_in_database(deals, pairs), found)
+            expected = self.compute_in_database(deals, pairs)
+            difference = first_difference(expected, compiled.features(compiled.arriving(deals, few=0), pairs, few=0))
+            if difference is None:
+                looped = compiled.features(compiled.arriving(deals), pairs, few=len(pairs))
+                by_loops = first_difference(expected, looped)
+                if by_loops is not None:
+                    log.warning("small requests are computed by columns, too", reason=by_loops)
+                    compiled.loops = None
+                return compiled
         except (EngineError, ArithmeticError, TypeError, ValueError, LookupError) as error:
             difference = f"{type(error).__name__}: {error}"
-        else:
-            if difference is None:
-                return compiled
         log.warning("the features are computed by DuckDB, which takes ten times as long", reason=difference)
         return None
 

@@ -1,4 +1,4 @@
-"""The feature SQL on NumPy arrays: a handful of deals in a millisecond, where a database plans longer than that.
+"""The feature SQL without a database, which would plan longer than it computes: on NumPy's arrays, or in loops over few rows.
 
     strings     texts as whole numbers, shared by all columns
     columns     one column of values with its NULLs
@@ -11,6 +11,8 @@
     expressions the compiler of one expression
     selects     the compiler of one SELECT
     program     the templates of a version, compiled
+    parsing     what both ways read from a SELECT alike
+    rows        the same SQL as Python's loops, for a handful of rows
 
 What is not known here is refused by name when the program is made, and `functions.service.feature_program` lets DuckDB do it.
 """

@@ -62,6 +62,64 @@ class Column:
         return [None if gone else value for value, gone in zip(found, self.null.tolist(), strict=True)]
 
 
+class RowColumn(Column):
+    """Numbers, truth values, dates, instants or decimals of a few rows, as Python's own values.
+
+    Args:
+        items: The value of each row, None for NULL.
+        kind: NumPy's type of them.
+    """
+
+    __slots__ = ("_made", "items", "kind")
+
+    def __init__(self, items: list[Any], kind: Any) -> None:
+        self.items = items
+        self.kind = kind
+        self._made: Column | None = None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def _column(self) -> Column:
+        if self._made is None:
+            items, null = self.items, None
+            if None in items:
+                null = np.array([one is None for one in items], np.bool_)
+                nothing = _NOTHING.get(self.kind.kind, 0)
+                items = [nothing if one is None else one for one in items]
+            self._made = Column(np.array(items, self.kind), null)
+        return self._made
+
+    @property
+    def values(self) -> Array:  # type: ignore[override]  # computed here, a slot there
+        """The values as NumPy has them."""
+        return self._column().values
+
+    @property
+    def null(self) -> Mask | None:  # type: ignore[override]  # as above
+        """Where NULL, None for nowhere."""
+        return self._column().null
+
+    def take(self, places: Codes) -> RowColumn:
+        """The rows at these places."""
+        items = self.items
+        return RowColumn([items[place] for place in places.tolist()], self.kind)
+
+    def hidden(self, where: Mask) -> RowColumn:
+        """NULL in these rows as well."""
+        return RowColumn(
+            [None if gone else one for one, gone in zip(self.items, where.tolist(), strict=True)], self.kind
+        )
+
+    def to_list(self) -> list[Any]:
+        """Python's own values."""
+        return self.items
+
+
+# What stands where NULL is, by NumPy's letter of the type; elsewhere 0.
+_NOTHING: dict[str, Any] = {"M": dt.date(1970, 1, 1), "O": Decimal(0)}
+
+
 class TextColumn(Column):
     """Texts of one pool.
 
@@ -245,6 +303,8 @@ def joined(columns: Sequence[Column]) -> Column:
         if any(c.is_coded for c in coded):
             return TextColumn(pool, codes=np.concatenate([c.codes for c in coded]))
         return TextColumn(pool, texts=[text for c in coded for text in c.texts])
+    if all(isinstance(c, RowColumn) for c in columns) and len({c.kind for c in columns}) == 1:  # type: ignore[attr-defined]  # all are such
+        return RowColumn([one for c in columns for one in c.to_list()], columns[0].kind)  # type: ignore[attr-defined]  # as above
     null = None
     if any(c.null is not None for c in columns):
         null = np.concatenate([np.zeros(len(c), np.bool_) if c.null is None else c.null for c in columns])

@@ -16,6 +16,7 @@ from functions.service.engine import aggregates, numbers, texts, windows
 from functions.service.engine.columns import Column, EngineError, ListColumn, TextColumn, constant
 from functions.service.engine.columns import joined as stacked
 from functions.service.engine.grouping import Groups, grouped
+from functions.service.engine.parsing import AGGREGATE_KINDS, alias_of
 from functions.service.engine.relations import Frame
 
 Evaluate = Callable[[Frame], Column]
@@ -61,7 +62,6 @@ _RANKS: Mapping[type[exp.Expr], Callable[[windows.Ordering], Column]] = {
     exp.Rank: windows.rank,
     exp.DenseRank: windows.dense_rank,
 }
-AGGREGATE_KINDS: tuple[type[exp.Expr], ...] = (*_AGGREGATES, exp.Count)
 _TYPES = {"BIGINT": "INT64", "INT": "INT64", "DOUBLE": "FLOAT64", "DATE": "DATE"}
 
 
@@ -135,17 +135,9 @@ class Expressions:
 
     def column(self, node: exp.Expr) -> Evaluate:
         """A column by its name, and by its table's alias where it is given."""
-        alias = self.alias_of(node)
+        alias = alias_of(node, self._sources)
         name = node.name
         return lambda frame: frame.column(alias, name)
-
-    def alias_of(self, node: exp.Expr) -> str:
-        """Whose column it is."""
-        table, name = getattr(node, "table", ""), node.name
-        holders = [a for a, names in self._sources.items() if name in names and table in {"", a}]
-        if len(holders) != 1:
-            raise EngineError(f"the column {node.sql('bigquery')}, which {len(holders)} tables have")
-        return holders[0]
 
     def _literal(self, node: exp.Expr) -> Evaluate:
         value = node.this if node.is_string else numbers.as_number(node.this)
@@ -244,7 +236,7 @@ class Expressions:
         return self._unary(lambda one: numbers.rounded(one, digits), node.this)
 
     def _cast(self, node: exp.Expr) -> Evaluate:
-        to = _TYPES.get(node.args["to"].this.name, node.args["to"].sql("bigquery"))
+        to = type_of(node)
         if to == "DATE" and isinstance(node.this, exp.Literal) and node.this.is_string:
             return self._constant(np.datetime64(node.this.this, "D"))
         return self._unary(lambda one: numbers.cast(one, to), node.this)
@@ -264,19 +256,7 @@ class Expressions:
 
     def _texts(self, function: Callable[..., Any], nodes: Sequence[exp.Expr], gives: str = "text") -> Evaluate:
         """A function over texts (and whole numbers); `gives` text, number, truth or list."""
-        arguments = self._all(nodes)
-
-        def evaluate(frame: Frame) -> Column:
-            columns = arguments(frame)
-            count = 1 if all(len(column) == 1 for column in columns) else frame.count
-            found = texts.each(function, *(column.spread(count).to_list() for column in columns))
-            if gives == "text":
-                return TextColumn(frame.pool, texts=found)
-            if gives == "list":
-                return texts.lists(found, TextColumn(frame.pool, texts=[]))
-            return texts.numbers(found, np.bool_ if gives == "truth" else np.int64)
-
-        return evaluate
+        return EachText(function, nodes, self._all(nodes), gives)
 
     def _text_literal(self, node: exp.Expr) -> str:
         if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
@@ -481,6 +461,63 @@ class Expressions:
         return evaluate
 
 
+class EachText:
+    """A function over text, row by row.
+
+    Attributes:
+        function: The function, of values that are not NULL.
+        nodes: Its arguments.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        nodes: Sequence[exp.Expr],
+        arguments: Callable[[Frame], list[Column]],
+        gives: str,
+    ) -> None:
+        self.function = function
+        self.nodes = nodes
+        self._arguments = arguments
+        self._gives = gives
+
+    def __call__(self, frame: Frame) -> Column:
+        """The column over a frame."""
+        columns = self._arguments(frame)
+        count = 1 if all(len(column) == 1 for column in columns) else frame.count
+        found = texts.each(self.function, *(column.spread(count).to_list() for column in columns))
+        if self._gives == "text":
+            return TextColumn(frame.pool, texts=found)
+        if self._gives == "list":
+            return texts.lists(found, TextColumn(frame.pool, texts=[]))
+        return texts.numbers(found, np.bool_ if self._gives == "truth" else np.int64)
+
+
+class _Unread(Expressions):
+    """Compiles a node and not what it is made of."""
+
+    def compile(self, node: exp.Expr) -> Evaluate:
+        return lambda _frame: _refused(node)
+
+
+def _refused(node: exp.Expr) -> Column:
+    raise EngineError(node.sql("bigquery")[:80])
+
+
+def text_function(node: exp.Expr) -> EachText | None:
+    """The function over text that a node is, for who computes its arguments himself; None for other nodes."""
+    if type(node) not in _OVER_TEXT:
+        return None
+    made = getattr(_Unread({}, {}), _COMPILERS[type(node)])(node)
+    return made if isinstance(made, EachText) else None
+
+
+def type_of(cast: exp.Expr) -> str:
+    """BigQuery's name of the type that a CAST names."""
+    to: exp.Expr = cast.args["to"]
+    return _TYPES.get(to.this.name, to.sql("bigquery"))
+
+
 def _as_list(column: Column) -> ListColumn:
     if isinstance(column, ListColumn):
         return column
@@ -531,3 +568,24 @@ _COMPILERS: Mapping[type[exp.Expr], str] = {
     exp.GenerateSeries: "_series",
     exp.Window: "_window",
 }
+_OVER_TEXT = frozenset(
+    {
+        exp.Length,
+        exp.Lower,
+        exp.Concat,
+        exp.Substring,
+        exp.Replace,
+        exp.StrPosition,
+        exp.StartsWith,
+        exp.EndsWith,
+        exp.Levenshtein,
+        exp.Normalize,
+        exp.Trim,
+        exp.FarmFingerprint,
+        exp.RegexpReplace,
+        exp.RegexpExtract,
+        exp.RegexpExtractAll,
+        exp.RegexpLike,
+        exp.Split,
+    }
+)

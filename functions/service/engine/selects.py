@@ -10,33 +10,17 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
+from functions.service.engine import parsing
 from functions.service.engine.columns import Column, EngineError, ListColumn
-from functions.service.engine.expressions import AGGREGATE_KINDS, Evaluate, Expressions
+from functions.service.engine.expressions import Evaluate, Expressions
 from functions.service.engine.grouping import Groups, grouped
 from functions.service.engine.numbers import is_true
+from functions.service.engine.parsing import aggregates_in, check_join, check_parts, keys_of, unnested
 from functions.service.engine.relations import Frame, Relation, matches, union
 from functions.service.engine.strings import Pool
 
 Tables = Callable[[str], Relation]
 Run = Callable[[Tables, Pool], Relation]
-_KNOWN_PARTS = frozenset(
-    {
-        "kind",
-        "hint",
-        "distinct",
-        "expressions",
-        "from_",
-        "from",
-        "joins",
-        "where",
-        "group",
-        "having",
-        "qualify",
-        "with_",
-        "with",
-        "limit",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -121,11 +105,7 @@ class _Select:
     """Compiles one SELECT."""
 
     def __init__(self, node: exp.Select, schema: Mapping[str, Sequence[str]], parameters: Mapping[str, Any]) -> None:
-        more = {name for name, value in node.args.items() if value and name not in _KNOWN_PARTS}
-        if more:
-            raise EngineError(f"{', '.join(sorted(more)).upper()} in a SELECT")
-        if node.args.get("limit") is not None:
-            raise EngineError("LIMIT in a SELECT")
+        check_parts(node)
         self._node = node
         self._schema = schema
         self._parameters = parameters
@@ -136,14 +116,18 @@ class _Select:
         steps = [self._first(), *(self._join(join) for join in self._node.args.get("joins") or ())]
         expressions = Expressions(self._sources, self._parameters)
         where = self._condition(expressions, "where")
-        listed, having, qualify = self._listed(), self._node.args.get("having"), self._node.args.get("qualify")
+        listed, having, qualify = (
+            parsing.listed(self._node, self._sources),
+            self._node.args.get("having"),
+            self._node.args.get("qualify"),
+        )
         grouping = None
-        if self._node.args.get("group") is not None or any(_aggregates(node) for _, node in listed) or having:
+        if self._node.args.get("group") is not None or any(aggregates_in(node) for _, node in listed) or having:
             grouping, expressions = self._grouping(expressions, [node for _, node in listed])
         columns = [(name, expressions.compile(node)) for name, node in listed]
         # A column that only passes is asked of the frame at once.
         passing = {
-            name: (expressions.alias_of(node), node.name)
+            name: (parsing.alias_of(node, self._sources), node.name)
             for name, node in listed
             if grouping is None and isinstance(node, exp.Column)
         }
@@ -225,14 +209,8 @@ class _Select:
         return step
 
     def _unnest(self, node: exp.Unnest) -> Callable[[Frame, Tables], Frame]:
-        if len(node.expressions) != 1:
-            raise EngineError("UNNEST of several arrays")
+        name, place = unnested(node)
         array = Expressions(dict(self._sources), self._parameters).compile(node.expressions[0])
-        alias = node.args.get("alias")
-        columns = [c.name for c in alias.columns] if alias is not None else []
-        name = columns[0] if columns else node.alias
-        offset = node.args.get("offset")
-        place = offset.name if isinstance(offset, exp.Identifier) else "offset" if offset else None
         self._add(f"unnest {name}", (name,) if place is None else (name, place))
 
         def step(frame: Frame, _tables: Tables) -> Frame:
@@ -250,21 +228,17 @@ class _Select:
         return step
 
     def _join(self, join: exp.Join) -> Callable[[Frame, Tables], Frame]:
-        side, kind = str(join.args.get("side") or "").upper(), str(join.args.get("kind") or "").upper()
-        condition = join.args.get("on")
-        if join.args.get("using") or join.args.get("method") or side not in {"", "LEFT"} or kind not in _JOINS:
-            raise EngineError(f"{join.sql('bigquery')[:60]}")
+        is_left, condition = check_join(join)
         if condition is None:
-            if side == "LEFT":
-                raise EngineError("LEFT JOIN without ON")
             return self._crossed(join.this)
         before = dict(self._sources)
         alias, run = self._source(join.this)
-        left, right, rest = _keys(condition, before, {alias: self._sources[alias]}, self._parameters)
+        keys, rest = keys_of(condition, before, {alias: self._sources[alias]})
+        compiler = Expressions(before, self._parameters)
+        left, right = [compiler.compile(one) for one, _ in keys], [name for _, name in keys]
         residual = None
         if rest is not None:
             residual = Expressions(dict(self._sources), self._parameters).compile(rest)
-        is_left = side == "LEFT"
 
         def step(frame: Frame, tables: Tables) -> Frame:
             relation = run(tables, frame.pool)
@@ -283,40 +257,15 @@ class _Select:
 
         return step
 
-    # The list, GROUP BY.
-
-    def _listed(self) -> list[tuple[str, exp.Expr]]:
-        listed: list[tuple[str, exp.Expr]] = []
-        for node in self._node.expressions:
-            star = node.this if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) else node
-            if isinstance(star, exp.Star):
-                if star.args.get("replace") or star.args.get("rename"):
-                    raise EngineError("* REPLACE")
-                aliases = [node.table] if isinstance(node, exp.Column) else list(self._sources)
-                left_out = {one.name for one in star.args.get("except_") or star.args.get("except") or ()}
-                for alias in aliases:
-                    if alias not in self._sources:
-                        raise EngineError(f"{alias}.*")
-                    names = [name for name in self._sources[alias] if name not in left_out]
-                    listed += [(name, exp.column(name, table=alias, quoted=False)) for name in names]
-            else:
-                name = node.alias_or_name
-                if not name:
-                    raise EngineError(f"a column without a name: {node.sql('bigquery')[:60]}")
-                listed.append((name, node.this if isinstance(node, exp.Alias) else node))
-        return listed
+    # GROUP BY.
 
     def _grouping(self, inner: Expressions, listed: Sequence[exp.Expr]) -> tuple[Callable[[Frame], Frame], Expressions]:
         group = self._node.args.get("group")
         keys = list(group.expressions) if group is not None else []
-        if group is not None and {n for n, v in group.args.items() if v and n != "expressions"}:
-            raise EngineError("GROUP BY with ROLLUP and the like")
         having = self._node.args.get("having")
         found: list[exp.Expr] = []
         for node in [*listed, *([having.this] if having is not None else [])]:
-            found += [one for one in _aggregates(node) if one not in found]
-        if any(key.is_int for key in keys):
-            raise EngineError("GROUP BY a place in the list")
+            found += [one for one in aggregates_in(node) if one not in found]
         computed = [inner.aggregate(node) for node in found]
         key_values = [inner.compile(key) for key in keys]
         names = [f"{place}" for place in range(len(keys) + len(found))]
@@ -326,7 +275,7 @@ class _Select:
         }
         for key in keys:  # the same key with and without its table's alias
             if isinstance(key, exp.Column):
-                alias = inner.alias_of(key)
+                alias = parsing.alias_of(key, self._sources)
                 for same in (exp.column(key.name), exp.column(key.name, table=alias)):
                     given.setdefault(same, given[key])
 
@@ -346,9 +295,6 @@ class _Select:
         return apply, Expressions({"grouped": names}, self._parameters, given)
 
 
-_JOINS = {"", "INNER", "CROSS", "OUTER"}
-
-
 def _filtered(frame: Frame, condition: Evaluate) -> Frame:
     keep = is_true(condition(frame).spread(frame.count))
     return frame if keep.all() else frame.take(np.flatnonzero(keep))
@@ -366,46 +312,3 @@ def _left_joined(frame: Frame, alias: str, relation: Relation, mine: Any, places
     missing[-len(alone) :] = True
     order = np.argsort(mine, kind="stable")
     return frame.with_source(alias, relation, mine[order], places[order], missing[order])
-
-
-def _aggregates(node: exp.Expr) -> list[exp.Expr]:
-    """The aggregate functions in an expression that are no window's."""
-    return [
-        one
-        for one in node.find_all(*AGGREGATE_KINDS)
-        if not isinstance(one.parent, exp.Window) or one.arg_key != "this"
-    ]
-
-
-def _keys(
-    condition: exp.Expr,
-    left: Mapping[str, Sequence[str]],
-    right: Mapping[str, Sequence[str]],
-    parameters: Mapping[str, Any],
-) -> tuple[list[Evaluate], list[str], exp.Expr | None]:
-    """A join's condition as equal keys and what is left of it."""
-    mine: list[Evaluate] = []
-    names: list[str] = []
-    rest: list[exp.Expr] = []
-    compiler = Expressions(left, parameters)
-    for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
-        bare = part.unnest()
-        if isinstance(bare, exp.EQ):
-            for one, other in ((bare.this, bare.expression), (bare.expression, bare.this)):
-                is_key = isinstance(other, exp.Column) and _belongs(other, right, left)
-                if is_key and all(_belongs(column, left, right) for column in one.find_all(exp.Column)):
-                    mine.append(compiler.compile(one))
-                    names.append(other.name)
-                    break
-            else:
-                rest.append(part)
-        else:
-            rest.append(part)
-    return mine, names, exp.and_(*rest) if rest else None
-
-
-def _belongs(column: exp.Expr, to: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]]) -> bool:
-    table = getattr(column, "table", "")
-    if table:
-        return table in to
-    return any(column.name in n for n in to.values()) and not any(column.name in n for n in other.values())

@@ -97,6 +97,19 @@ def test_every_pair_of_deals_with_a_word_has_a_row_of_finite_numbers_whatever_is
     assert all(math.isfinite(v) for row in rows for v in row.values() if isinstance(v, float))
 
 
+def test_loops_over_a_few_pairs_among_their_rivals_give_what_columns_give(world: World) -> None:
+    compiled, rows = world.program.compiled, [in_utc(d) for d in deals()]
+    assert compiled is not None
+    assert compiled.loops is not None
+    pairs = [pair_of(row) for row in world.table(world.serving.features).to_pylist()]
+    for first in range(0, len(pairs), 60):
+        asked, rivals = pairs[first : first + 20], pairs[first + 20 : first + 60]
+        expected = compiled.features(compiled.arriving(rows, few=0), asked, rivals, few=0)
+        got = compiled.features(compiled.arriving(rows, few=100), asked, rivals, few=60)
+        assert len(got) == len(expected) == len(asked)
+        assert differences({pair_of(row): row for row in expected}, got) == {}
+
+
 @pytest.mark.parametrize("make", [memory_index, compact_index])
 def test_the_index_meets_the_deals_that_the_warehouse_lets_meet(world: World, make: Any) -> None:
     index = make(world)
