@@ -35,11 +35,13 @@ class Deployed:
         version_id: Its version in the registry.
         share: Percent of the traffic that it gets.
         deployed_id: What the endpoint calls it: the version too, unless somebody deployed it by hand.
+        since: When it was deployed, as Vertex AI writes it: a version that was taken away and deployed again has another.
     """
 
     version_id: str
     share: int
     deployed_id: str
+    since: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,14 @@ class Endpoint:
         """What is refused because another call has taken the version off the endpoint meanwhile may be tried again.
 
         Raises:
-            UnavailableError: In place of a refusal, where the version is no longer there.
+            UnavailableError: In place of a refusal, where the version is no longer there, or a third call has put it back.
         """
+        before = self.deployed().get(version)
         try:
             yield
         except StateError as error:
-            if version in self.deployed():
+            after = self.deployed().get(version)
+            if before is not None and after is not None and after.since == before.since:
                 raise
             raise UnavailableError(
                 f"version {version} was taken off endpoint {self.display_name} by another call meanwhile"
@@ -305,7 +309,10 @@ def number_of(prediction: Mapping[str, Any], label: str) -> float:
 def _deployed(endpoint: aiplatform_v1.Endpoint) -> dict[str, Deployed]:
     return {
         deployed.model_version_id: Deployed(
-            deployed.model_version_id, endpoint.traffic_split.get(deployed.id, 0), deployed.id
+            deployed.model_version_id,
+            endpoint.traffic_split.get(deployed.id, 0),
+            deployed.id,
+            str(deployed.create_time),
         )
         for deployed in endpoint.deployed_models
     }

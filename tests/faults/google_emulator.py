@@ -8,6 +8,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,8 @@ def running_emulator() -> Iterator[str]:
         for line in process.stdout:
             if b"listening on" in line:
                 break
+        # Read on: it tells of every connection, and would stand still once the pipe is full.
+        threading.Thread(target=lambda: deque(process.stdout, maxlen=0), name="emulator-log", daemon=True).start()
         yield f"127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # the script's child is the emulator

@@ -126,6 +126,30 @@ def test_instances_that_the_model_refuses_are_no_reason_to_try_again(cloud: Clou
         cloud.endpoint.predict([{"y": 1.0}])
 
 
+@pytest.mark.parametrize("put_back", [False, True])
+def test_what_is_refused_since_others_took_the_version_away_may_be_tried_again(cloud: Cloud, put_back: bool) -> None:
+    version, endpoint = cloud.register("r1"), cloud.endpoint
+    endpoint.deploy(version, share=100)
+
+    def ask_while_others_are_at_it() -> None:
+        endpoint.undeploy(version)
+        try:
+            endpoint.predict([{"x": 1.0}])
+        finally:
+            if put_back:
+                endpoint.deploy(version, share=100)
+
+    with pytest.raises(UnavailableError, match="taken off"), endpoint.unless_taken_away(version):
+        ask_while_others_are_at_it()
+
+
+def test_what_is_refused_while_the_version_stays_is_refused_for_good(cloud: Cloud) -> None:
+    version, endpoint = cloud.register("r1"), cloud.endpoint
+    endpoint.deploy(version, share=100)
+    with pytest.raises(StateError, match="features must be: x"), endpoint.unless_taken_away(version):
+        endpoint.predict([{"y": 1.0}])
+
+
 def test_a_version_that_is_not_deployed_cannot_get_traffic(cloud: Cloud) -> None:
     with pytest.raises(StateError, match="version 3 is not deployed"):
         cloud.endpoint.set_share("3", 10)
