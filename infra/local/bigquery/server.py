@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,9 @@ from .query_jobs import QueryJobs
 from .statements import Statements
 from .table_routes import InsertIds, table_routes
 from .time_travel import TimeTravel
+
+_log = logging.getLogger(__name__)
+_HOUSEKEEPING_SECONDS = 3600.0
 
 
 class BigQueryServer:
@@ -167,6 +171,7 @@ class _Parts:
             model_routes(models, self.engine),
             discovery_routes(),
         )
+        self._stopping = threading.Event()
         self.web = AsgiThread(app, name="bigquery-rest", port=port)
         self.grpc = _GrpcThread(self.context)
 
@@ -233,11 +238,23 @@ class _Parts:
         app.router.routes.extend(theirs)
 
     def start(self) -> None:
-        self.context.snapshots.purge_expired()
+        threading.Thread(target=self._keep_house, name="bigquery-housekeeping", daemon=True).start()
         self.grpc.start()
         self.web.start()
 
+    def _keep_house(self) -> None:
+        while True:
+            try:
+                self.context.snapshots.purge_expired()
+            except Exception:  # noqa: BLE001 - logged; what is too old is only a matter of room
+                if self._stopping.is_set():
+                    return
+                _log.exception("Forgetting what is older than time travel failed; tried again in an hour")
+            if self._stopping.wait(_HOUSEKEEPING_SECONDS):
+                return
+
     def stop(self) -> None:
+        self._stopping.set()
         self.web.stop()
         self.runner.stop()
         self.grpc.stop()

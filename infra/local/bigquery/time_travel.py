@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import duckdb
 from bqemulator.catalog.models import SnapshotMeta
 from bqemulator.domain.errors import OutOfRangeError, UnsupportedFeatureError
 from bqemulator.domain.events import TableDataChanged
@@ -53,7 +54,7 @@ class TimeTravel(SnapshotManager):
             return
         key = [project_id, dataset_id, table_id]
         reference = quoted_table_ref(*key)
-        if not self._states(*key):
+        if not self._has_states(*key):
             self._note(key, self._created(*key))
         if append_only:
             return
@@ -130,16 +131,32 @@ class TimeTravel(SnapshotManager):
         )
 
     def purge_expired(self) -> int:
-        """Drop the copies that no state within the retention needs."""
-        oldest = self._clock.now() - timedelta(days=self._retention_days)
-        expired = self._engine.rows(
-            f"SELECT copy FROM {LOG} WHERE copy IS NOT NULL GROUP BY copy HAVING max(moment) < ?", [oldest]
-        )
-        for (copy,) in expired:
-            with contextlib.suppress(Exception), self._engine.transaction():
-                self._engine.execute(f"DELETE FROM {LOG} WHERE copy = ?", [copy])
+        """Forget what lies before the retention, and drop the copies that nothing within it needs; how many these were.
+
+        The last state before the retention begins stays: it is how the table was when it began.
+        """
+        begins = self._clock.now() - timedelta(days=self._retention_days)
+        with contextlib.suppress(duckdb.TransactionException), self._engine.transaction():
+            copies = self._copies()
+            self._engine.execute(
+                f"DELETE FROM {LOG} AS old WHERE moment < (SELECT max(moment) FROM {LOG} AS newer WHERE "
+                "newer.project = old.project AND newer.dataset = old.dataset AND newer.name = old.name "
+                "AND newer.moment <= ?)",
+                [begins],
+            )
+            expired = copies - self._copies()
+            for copy in expired:
                 self._engine.execute(f'DROP TABLE IF EXISTS "{SNAPSHOTS_SCHEMA}"."{copy}"')
-        return len(expired)
+            return len(expired)
+        return 0  # somebody changed a table in this moment; the next time will do
+
+    def _copies(self) -> set[str]:
+        return {copy for (copy,) in self._engine.rows(f"SELECT DISTINCT copy FROM {LOG} WHERE copy IS NOT NULL")}
+
+    def _has_states(self, project: str, dataset: str, name: str) -> bool:
+        # Not `_states`: a log that has been appended to for days has hundreds of thousands of them.
+        query = f"SELECT 1 FROM {LOG} WHERE project = ? AND dataset = ? AND name = ? LIMIT 1"
+        return bool(self._engine.rows(query, [project, dataset, name]))
 
     def _created(self, project: str, dataset: str, name: str) -> datetime:
         meta: Any = self._catalog.get_table(project, dataset, name)
