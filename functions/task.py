@@ -14,7 +14,7 @@ from typing import Any
 
 from deployment.application import Application
 from deployment.stages.message import StageMessage, decode_message
-from deployment.stages.protocol import message_to_replay, run_stage
+from deployment.stages.protocol import message_to_stage, run_stage
 from deployment.stages.rollout import rollout_message, tick
 from etl.errors import StateError
 from etl.settings import load_settings
@@ -56,7 +56,7 @@ def carry_out(stage: str, model: str, as_of: str, run: Mapping[str, Any] | None 
         return None
     events = app.ledger(model).events(message.run_id)
     if events:
-        again = message_to_replay(events, model=model, from_stage=stage)
+        again = message_to_stage(events, stage, model=model)
         # What was asked of the run is for its first stage; a later one heeds what the stage before it said.
         asked = message.options if stage == events[0].stage else {}
         message = again.model_copy(update={"options": {**asked, **again.options}})

@@ -60,7 +60,7 @@ def replay(
     run: RunId,
     from_stage: Annotated[str, typer.Option("--from", help="The stage to begin at; else where the run stopped.")] = "",
 ) -> None:
-    """Carry a run on where it stopped: a failed stage is tried again, one that ended only announces its successor.
+    """Carry a run on where it stopped: a failed stage is tried again, what has ended stays as it is.
 
     Example: bqloop runs replay deal_duplicates-2026-11-21
     """
@@ -69,7 +69,7 @@ def replay(
         message = message_to_replay(events, model=model, from_stage=from_stage)
         app_.publisher.publish(message)
         OPTIONS.console.print(f"{run}: {message.stage}, try {message.attempt}", highlight=False)
-        row = wait_for_run(app_, model, run)
+        row = wait_for_run(app_, model, run, beyond={event.event_id for event in events})
         OPTIONS.console.print(f"{run}: {row['state']}. {row['reason']}", markup=False, highlight=False)
         if row["state"] == "FAILED":
             raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from deployment.application import Application
@@ -13,15 +14,25 @@ _POLL_SECONDS = 0.5
 _GOING = {"RUNNING", "CANARY"}
 
 
-def wait_for_run(app: Application, model: str, run_id: str, *, timeout: float = 6 * 3600) -> dict[str, Any]:
+def wait_for_run(
+    app: Application, model: str, run_id: str, *, beyond: Collection[str] = (), timeout: float = 6 * 3600
+) -> dict[str, Any]:
     """Wait until the run has ended; prints each stage as it ends.
+
+    Args:
+        app: bqloop in its environment.
+        model: The run's model.
+        run_id: The run.
+        beyond: IDs of the events that it had when it was asked to go on: the state that they left is not its end.
+        timeout: Seconds.
 
     Returns:
         Its row of `ledger.runs`; the last one known when the time is up.
     """
     ledger = app.ledger(model)
     end = time.monotonic() + timeout
-    told: set[str] = set()
+    told: set[str] = set(beyond)
+    moved = not beyond
     row: dict[str, Any] = {"run_id": run_id, "state": "REQUESTED", "stage": "", "reason": "asked for"}
     with OPTIONS.errors.status(f"{run_id}: waiting for its first stage") as line:
         while time.monotonic() < end:
@@ -38,7 +49,8 @@ def wait_for_run(app: Application, model: str, run_id: str, *, timeout: float = 
                     OPTIONS.errors.print(
                         f"  {event.stage:<9} {event.details.get('reason', '')}", markup=False, highlight=False
                     )
-            if found and row["state"] not in _GOING:
+            if found and moved and row["state"] not in _GOING:
                 return row
+            moved = moved or len(told) > len(beyond)
             time.sleep(_POLL_SECONDS)
     return row

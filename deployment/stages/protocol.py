@@ -125,21 +125,36 @@ def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = 
     Args:
         events: The run's events, oldest first; not empty.
         model: Its model.
-        from_stage: The stage to begin at. One that has ended only announces its successor again.
+        from_stage: The stage to begin at. Stages that have ended stay as they are: the run carries on behind them.
 
     Raises:
-        StateError: The run has ended, or was cancelled.
+        StateError: The run has ended, was cancelled, or has not come to that stage.
+    """
+    last = events[-1]
+    announced = {e.details["next"]["stage"] for e in events if e.details.get("next")}
+    reached = sorted({*announced, *(e.stage for e in events)})
+    if from_stage and from_stage not in reached:
+        raise StateError(
+            f"{last.run_id} has not come to stage {from_stage!r}, so it cannot begin there; it knows: {', '.join(reached)}"
+        )
+    stage = from_stage or last.stage
+    while (ended := _ended_stage(stage, events)) is not None:
+        following = ended.details.get("next")
+        if following is None:
+            raise StateError(f"{last.run_id} has ended: {ended.details.get('reason')}")
+        stage = following["stage"]
+    return message_to_stage(events, stage, model=model)
+
+
+def message_to_stage(events: Sequence[Event], stage: str, *, model: str) -> StageMessage:
+    """The message with which a stage of a run is asked: for its next attempt, where it has failed before.
+
+    Raises:
+        StateError: The run was cancelled.
     """
     last = events[-1]
     if any(e.status == "CANCELLED" for e in events):
         raise StateError(f"{last.run_id} was cancelled; ask for a new run with: bqloop retrain")
-    stage = from_stage or last.stage
-    ended = last.status in {"SUCCEEDED", "SKIPPED"}
-    if ended and not from_stage:
-        following = last.details.get("next")
-        if following is None:
-            raise StateError(f"{last.run_id} has ended: {last.details.get('reason')}")
-        stage = following["stage"]
     failures = max((e.attempt for e in events if e.stage == stage and e.status == "FAILED"), default=0)
     announced = [e.details["next"]["options"] for e in events if (e.details.get("next") or {}).get("stage") == stage]
     # Nobody announced a run's first stage; what it was asked stands in its own events.
@@ -168,7 +183,11 @@ def _fail(run: Run, error: BqloopError, told: structlog.stdlib.BoundLogger, publ
 
 def _ended(message: StageMessage, events: Sequence[Event]) -> Event | None:
     """The event that ended the message's stage well, if there is one."""
-    found = [e for e in events if e.stage == message.stage and e.status in {"SUCCEEDED", "SKIPPED"}]
+    return _ended_stage(message.stage, events)
+
+
+def _ended_stage(stage: str, events: Sequence[Event]) -> Event | None:
+    found = [e for e in events if e.stage == stage and e.status in {"SUCCEEDED", "SKIPPED"}]
     return found[-1] if found else None
 
 

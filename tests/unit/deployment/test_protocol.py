@@ -231,9 +231,25 @@ def test_a_replay_of_a_run_whose_successor_was_never_heard_announces_it() -> Non
     assert (replay.stage, replay.attempt) == ("features", 1)
 
 
-def test_a_replay_can_begin_at_an_earlier_stage() -> None:
-    events = [ended("check", "features"), ended("features", "train")]
-    assert protocol.message_to_replay(events, model="deals", from_stage="check").stage == "check"
+def test_a_replay_from_a_stage_that_has_ended_carries_on_behind_it_and_tries_again_what_failed() -> None:
+    failed = Event(MESSAGE.run_id, "train", "FAILED", 1, MESSAGE.as_of, {"reason": "no"})
+    events = [ended("check", "features"), ended("features", "train", hint=4), failed]
+    for stage in ("check", "features", "train", ""):
+        replay = protocol.message_to_replay(events, model="deals", from_stage=stage)
+        assert (replay.stage, replay.options) == ("train", {"hint": 4, "attempt": 2})
+
+
+@pytest.mark.parametrize("stage", ["decide", "nonsense"])
+def test_a_replay_cannot_begin_at_a_stage_that_the_run_has_not_come_to(stage: str) -> None:
+    events = [ended("check", "features")]
+    with pytest.raises(StateError, match=f"has not come to stage '{stage}'.*it knows: check, features"):
+        protocol.message_to_replay(events, model="deals", from_stage=stage)
+
+
+def test_an_orchestrator_may_ask_a_stage_that_has_ended_once_more() -> None:
+    events = [ended("check", "features", hint=4), ended("features", "train")]
+    asked = protocol.message_to_stage(events, "features", model="deals")
+    assert (asked.stage, asked.options) == ("features", {"hint": 4, "attempt": 1})
 
 
 @pytest.mark.parametrize("last", [ended("decide", None), Event("r", "train", "CANCELLED", 1, MESSAGE.as_of, {})])
