@@ -5,7 +5,7 @@
   Only scoring has several versions of a deal: one that was compared is kept for the sake of those that it was compared
   with, but new deals no longer meet it, and its pairs are not shown.
 
-  Reads clean_deals. Read by candidate_pairs and current_pairs.
+  Reads clean_deals. Read by candidate_pairs, current_pairs and pair_verdicts.
 */
 CREATE OR REPLACE TABLE {{ run_table.superseded_deals }} AS
 SELECT

@@ -1,20 +1,26 @@
+{% import 'macros/days.sql' as days %}
 /*
   Writes what the champion thinks of each pair to duplicate_pairs, whichever of its runs said so. One row per pair.
 
-  Reads current_pairs. Read by people and `bqloop export`.
+  Reads pair_probabilities, superseded_deals. Read by people and `bqloop export`.
 */
 CREATE OR REPLACE TABLE {{ table.duplicate_pairs }}
 PARTITION BY DATE(scored_at)
 CLUSTER BY left_source, left_id AS
 SELECT
-  left_source,
-  left_id,
-  right_source,
-  right_id,
-  probability,
-  probability >= @threshold AS is_duplicate,
+  pair.left_source,
+  pair.left_id,
+  pair.right_source,
+  pair.right_id,
+  pair.probability,
+  pair.probability >= @threshold AS is_duplicate,
   @threshold AS threshold,
   {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
-  run_id,
-  scored_at
-FROM {{ run_table.current_pairs }}
+  pair.run_id,
+  pair.scored_at
+FROM {{ days.united(run_table.pair_probabilities, earlier | default(none)) }} AS pair
+LEFT JOIN {{ run_table.superseded_deals }} AS left_old
+  ON pair.left_key = left_old.deal_key
+LEFT JOIN {{ run_table.superseded_deals }} AS right_old
+  ON pair.right_key = right_old.deal_key
+WHERE left_old.deal_key IS NULL AND right_old.deal_key IS NULL
