@@ -151,7 +151,8 @@ def drawn(lane: Lane, arguments: argparse.Namespace) -> list[Scenario]:
         *all_scenarios.starts(draw, rounds=5),
     ]
     chosen = [scenario for scenario in chosen if arguments.kind in scenario.kind]
-    return draw.sample(chosen, arguments.runs) if 0 < arguments.runs < len(chosen) else chosen
+    # In no order, so that each world gets of everything, and what is left at any time is like what was done.
+    return draw.sample(chosen, arguments.runs if 0 < arguments.runs < len(chosen) else len(chosen))
 
 
 if __name__ == "__main__":

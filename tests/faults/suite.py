@@ -33,7 +33,7 @@ _QUIET_SECONDS = 0.3
 # The champion's own run is at most a few runs back; its tables are asked for again.
 _KEPT_DAYS = 10
 # A stage that has ended announces its successor at every repeat, which is repeated in turn: without an end it is a storm.
-_MOST_REPEATS = 40
+_MOST_REPEATS = 15
 # How often a person may have to replay one run: once for each stage that met an error which no retry mends.
 _REPLAYS = 12
 
