@@ -1,11 +1,12 @@
 """How time and memory grow with the number of deals: raw deals to clusters, on generated deals with a known truth.
 
-    python -m bench scale [--sizes 100000 1000000] [--days 10] [--labels 3000] [--threads 4] [--memory 8GB]
+    python -m bench scale [--sizes 100000 1000000] [--days 10] [--labels 3000] [--threads 4] [--memory 8GB] [--tables]
 
 Each size runs in a process of its own: ten days of deals are loaded, a champion is trained on labels that reviewers of the
 generated world give, and then the whole way is timed: clean, block, pair, compare, predict, cluster. Completeness is the share of true
 pairs among the candidates, F1 that of the pairs called duplicates against all true pairs, found by blocking or not. Then one
-percent of new deals arrives, and only they are worked on.
+percent of new deals arrives, and only they are worked on. `--tables` tells of each table what it took in both, and the bytes that
+BigQuery would have read for it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ STEPS = {
         "pair_sequences",
         "pair_codes",
         "pair_signals",
+        "guess_examples",
+        "guess_weights",
         "pair_scores",
         "pair_sides",
         "pair_context",
@@ -60,6 +63,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--labels", type=int, default=3000)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--memory", default="8GB")
+    parser.add_argument("--tables", action="store_true", help="seconds and bytes of each table, too")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
@@ -119,6 +123,22 @@ def main(arguments: list[str]) -> None:
             f"{found['peak_gb']:.1f}",
         )
         Console(width=160).print(table)
+        if options.tables:
+            Console(width=160).print(by_table(found))
+
+
+def by_table(found: dict[str, Any]) -> Table:
+    """What each table took, in the order in which they were built."""
+    shown = Table("table", "seconds", "GB read", "seconds of the 1% day", "GB read", title=f"{found['deals']:,} deals")
+    for name, seconds in found["tables"].items():
+        shown.add_row(
+            name,
+            f"{seconds:.1f}",
+            f"{found['bytes'][name] / 1e9:.2f}",
+            f"{found['day_tables'].get(name, 0.0):.1f}",
+            f"{found['day_bytes'].get(name, 0) / 1e9:.2f}",
+        )
+    return shown
 
 
 def measure(size: int, days: int, labels: int) -> dict[str, Any]:
@@ -138,21 +158,25 @@ def measure(size: int, days: int, labels: int) -> dict[str, Any]:
         load_day(app, small, 0, days, 0)
         added = scored(app, f"{MODEL}-{as_of + dt.timedelta(days=1):%Y-%m-%d}", as_of + dt.timedelta(days=1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {**found, **whole, "day_seconds": added["seconds"], "day_tables": added["tables"], "peak_gb": peak}
+    of_day = {f"day_{name}": added[name] for name in ("seconds", "tables", "bytes")}
+    return {**found, **whole, **of_day, "peak_gb": peak}
 
 
 def scored(app: Application, run_id: str, as_of: dt.datetime) -> dict[str, Any]:
-    """Carry out the stage `score` and take its time, in all and by table."""
+    """Carry out the stage `score` and take its time and its bytes, in all and by table."""
     began = time.monotonic()
     carry_out(app, run_id, as_of, ("score",))
     seconds = time.monotonic() - began
     tables: dict[str, float] = {}
+    read: dict[str, int] = {}
     for job in app.bigquery.list_jobs(min_creation_time=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds + 5)):
         match = re.fullmatch(rf"bqloop_{re.escape(run_id)}_score_(.+)_1", job.job_id)
         if match:
             tables[match[1]] = (job.ended - job.started).total_seconds()
+            read[match[1]] = job.total_bytes_processed or 0
+    tables = dict(reversed(tables.items()))  # jobs are listed from the newest on
     steps = {step: sum(tables.get(name, 0.0) for name in names) for step, names in STEPS.items()}
-    return {"seconds": seconds, "steps": steps, "tables": tables}
+    return {"seconds": seconds, "steps": steps, "tables": tables, "bytes": read}
 
 
 def truth_of(app: Application, run_id: str, world: World, days: int) -> dict[str, Any]:
