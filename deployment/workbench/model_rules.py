@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 
 from deployment.workbench.findings import Finding, finding_of_word
 from deployment.workbench.project import Project
@@ -75,8 +76,11 @@ def _training(project: Project) -> Iterator[Finding]:
                 yield finding_of_word(templates, _path(project, name), column, "skew", told)
 
 
-def trace(project: Project, name: str, column: str) -> frozenset[tuple[str, str]]:
-    """The columns of persistent tables that a column of a run's table is computed from, through all run tables between."""
+def trace(project: Project, name: str, column: str, until: Container[str] = ()) -> frozenset[tuple[str, str]]:
+    """The columns of persistent tables that a column of a run's table is computed from, through all run tables between.
+
+    Columns of tables that `until` holds are ends, too.
+    """
     by_table = {a.creates: a for a in project.analyses.values() if a.creates}
     seen: set[tuple[str, str]] = set()
     stack = [(name, column)]
@@ -86,7 +90,7 @@ def trace(project: Project, name: str, column: str) -> frozenset[tuple[str, str]
         if here in seen:
             continue
         seen.add(here)
-        analysis = by_table.get(here[0])
+        analysis = by_table.get(here[0]) if here[0] not in until else None
         if analysis is not None and here[1] in analysis.lineage:
             stack.extend(analysis.lineage[here[1]])
         elif analysis is None or not analysis.lineage:
@@ -95,15 +99,40 @@ def trace(project: Project, name: str, column: str) -> frozenset[tuple[str, str]
 
 
 def _leaks(project: Project) -> Iterator[Finding]:
-    """No feature is computed from what people said about the pair, nor from what a model said."""
+    """No feature is computed from what people said about the pair, nor from what a model said.
+
+    A frozen table may hold what was learned from verdicts, as a model does, if from those of the training split alone.
+    """
+    frozen = {a.creates: n for n in project.policy.frozen if (a := project.analyses.get(_path(project, n)))}
     training = project.analyses.get(_path(project, "training_features"))
     for name in training.columns if training else ():
         if training is None or name in project.policy.not_features:
             continue
-        for table, column in sorted(trace(project, training.creates, name)):
+        for table, column in sorted(trace(project, training.creates, name, frozen)):
             if column == project.policy.label:
                 told = f"feature {name} is computed from {project.short_name(table)}.{column}: it knows the answer"
                 yield finding_of_word(project.templates, _origin(project, name), name, "leak", told)
+    for table, name in frozen.items():
+        ends = [end for c in project.analyses[_path(project, name)].columns for end in trace(project, table, c)]
+        if any(column == project.policy.label for _, column in ends) and not _of_training(project, name):
+            told = (
+                f"{name} is learned from {project.policy.label}: from rows WHERE {project.policy.split} = 'train' alone"
+            )
+            yield finding_of_word(project.templates, _path(project, name), name, "leak", told)
+
+
+def _of_training(project: Project, name: str) -> bool:
+    """Whether a run table, or one that it reads, keeps to the training split."""
+    wanted, seen = [name], set[str]()
+    while wanted:
+        statement = project.statements.get(_path(project, wanted.pop()))
+        if statement is None or statement.path in seen:
+            continue
+        seen.add(statement.path)
+        if re.search(rf"\b{project.policy.split}\s*=\s*'train'", statement.text):
+            return True
+        wanted.extend(statement.run_tables)
+    return False
 
 
 def _origin(project: Project, feature: str) -> str:

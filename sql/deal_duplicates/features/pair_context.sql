@@ -1,6 +1,6 @@
 {% import 'macros/days.sql' as days %}
-{% set scores = ['likeness', 'rareness', 'found', 'spelling', 'code', 'amount'] %}
-{% set ranked = ['likeness', 'rareness'] %}
+{% set scores = ['guess', 'likeness', 'rareness', 'code', 'amount'] %}
+{% set ranked = ['guess', 'likeness', 'rareness'] %}
 {% set kinds = ['source', 'seller'] %}
 /*
   How each pair stands among its rivals by each score. One row per pair.
@@ -52,6 +52,8 @@ SELECT
         AS {{ score }}_{{ kind }}_margin_greater,
     {% endfor %}
   {% endfor %}
+  -- The guess itself: a sum that trees would need many steps for.
+  pair.guess,
   pair.left_key,
   pair.right_key
 FROM {{ run_table.pair_scores }} AS pair

@@ -1,4 +1,4 @@
-{% set scores = ['likeness', 'rareness', 'found', 'spelling', 'code', 'amount'] %}
+{% set scores = ['guess', 'likeness', 'rareness', 'code', 'amount'] %}
 /*
   Each pair as either of its deals sees it: the other deal with its source and seller, and the scores. Two rows per
   pair.

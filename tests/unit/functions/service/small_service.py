@@ -22,6 +22,7 @@ from functions.service.policy import serving_policy
 from functions.service.scoring import Scorer
 from functions.service.service import Service
 from functions.service.versions import ServedVersion, Traffic
+from tests.unit.functions.service.first_guess import weights_of_the_first_guess
 
 MODEL = "deal_duplicates"
 SEEN = dt.datetime(2026, 11, 20, 8)  # noqa: DTZ001 -- the service's engine holds UTC without a zone
@@ -74,6 +75,7 @@ def small_service() -> tuple[Service, Log]:
     frozen = {
         "token_stats": pa.table({"field": ["", "word"], "token": ["", "sony"], "deals": [8, 4]}),
         "key_stats": pa.table({"key": ["sony"], "deals": [4]}),
+        "guess_weights": weights_of_the_first_guess(),
     }
     program = FeatureProgram(templates, policy, serving, frozen)
     assert program.compiled is not None

@@ -25,6 +25,7 @@ from functions.service.looped_features import LoopedFeatures
 from functions.service.policy import serving_policy
 from functions.service.probes import first_difference
 from functions.service.shared_index import SharedIndexes
+from tests.unit.functions.service.first_guess import weights_of_the_first_guess
 from tests.unit.functions.service.small_service import KNOWN, MODEL
 
 COLUMNS = {"k": "BIGINT", "t": "VARCHAR", "x": "DOUBLE"}
@@ -112,6 +113,7 @@ def test_no_rows_are_no_rows(run: Any) -> None:
 FROZEN = {
     "token_stats": pa.table({"field": ["", "word"], "token": ["", "sony"], "deals": [8, 4]}),
     "key_stats": pa.table({"key": ["sony"], "deals": [4]}),
+    "guess_weights": weights_of_the_first_guess(),
 }
 PAIR = (("a", "0"), ("b", "1"))
 

@@ -10,6 +10,7 @@ from etl.templates import Templates
 from functions.service.compact_index import CompactIndex
 from functions.service.feature_program import FeatureProgram
 from functions.service.policy import serving_policy
+from tests.unit.functions.service.first_guess import weights_of_the_first_guess
 from tests.unit.functions.service.small_service import KNOWN, MODEL
 
 
@@ -19,6 +20,7 @@ def program(deals: int) -> FeatureProgram:
     frozen = {
         "token_stats": pa.table({"field": ["", "word"], "token": ["", "sony"], "deals": [deals, 4]}),
         "key_stats": pa.table({"key": ["sony"], "deals": [4]}),
+        "guess_weights": weights_of_the_first_guess(),
     }
     return FeatureProgram(templates, policy, serving_policy(policy), frozen)
 
