@@ -149,7 +149,7 @@ def some_pairs(seed: int, deals: int, count: int) -> list[tuple[int, int]]:
 
 
 def hold_alike(world: World, deals: list[dict[str, Any]], at_least: int) -> None:
-    """Every feature of every compared pair: the warehouse's, the service's, and the service's other engine's."""
+    """Every feature of every compared pair: the warehouse's, the service's by columns and by loops, and the service's database's."""
     expected = {pair_of(row): row for row in world.table(world.serving.features).to_pylist()}
     assert len(expected) >= at_least
     assert world.program.compiled is not None
@@ -160,6 +160,13 @@ def hold_alike(world: World, deals: list[dict[str, Any]], at_least: int) -> None
     some = list(expected)[:500]
     in_database = world.program.compute_in_database(rows, some)
     assert first_difference(in_database, world.program.compute(rows, some)) is None
+    compiled = world.program.compiled
+    for first in range(0, len(some), 20):
+        few = some[first : first + 20]
+        involved = [row for row in rows if any((row["source"], row["deal_id"]) in pair for pair in few)]
+        by_columns = compiled.features(compiled.arriving(involved, few=0), few, few=0)
+        by_loops = compiled.features(compiled.arriving(involved), few, few=len(few))
+        assert first_difference(by_columns, by_loops) is None
 
 
 def test_a_slice_of_odd_deals_has_the_warehouses_features(tmp_path: Path) -> None:
