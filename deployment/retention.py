@@ -1,10 +1,13 @@
-"""Old versions and their BigQuery models, taken away by policy; never one that serves or may have to come back.
+"""Old versions, their BigQuery models and the tables of old runs, taken away by policy; never what serves or may have to come back.
 
-Deleting the BigQuery model takes its version out of the registry, too: BigQuery made both.
+Deleting the BigQuery model takes its version out of the registry, too: BigQuery made both. The tables of a run stay for as
+long as one of its versions does: they hold the statistics that it was trained with.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +20,9 @@ from deployment.endpoint import Endpoint
 from deployment.registry import Version
 from deployment.stages.run import Run
 
+_RUN = re.compile(r"([a-z]+_)?\d{4}_\d\d_\d\d")
+# At most so many tables at a time, so that the first tidying up after a long while ends within a function's time.
+_MOST_TABLES = 300
 # Aliases that say that a version is in use; those of runs do not.
 _IN_USE = frozenset({"champion", "challenger", "default"})
 
@@ -82,3 +88,56 @@ def prune_versions(run: Run) -> list[str]:
             continue
         gone.append(version.version_id)
     return gone
+
+
+def tables_to_prune(
+    tables: Mapping[str, dt.datetime], *, model: str, before: dt.datetime, kept: Collection[str]
+) -> list[str]:
+    """The tables of runs that may go, oldest first.
+
+    Args:
+        tables: When each table of the dataset was made, by its name.
+        model: The model whose runs these are.
+        before: What was made later stays.
+        kept: Slugs of the runs whose tables stay however old they are.
+
+    >>> made = {"deals__2026_01_01__key_stats": dt.datetime(2026, 1, 1), "deals": dt.datetime(2026, 1, 1)}
+    >>> tables_to_prune(made, model="deals", before=dt.datetime(2026, 3, 1), kept=[])
+    ['deals__2026_01_01__key_stats']
+    """
+    old = []
+    for name, made in sorted(tables.items(), key=lambda item: item[1]):
+        slug, _, short = name.removeprefix(f"{model}__").partition("__")
+        # Another model's name may begin with this one's; only a day is a run.
+        if name.startswith(f"{model}__") and _RUN.match(slug) and short and slug not in kept and made < before:
+            old.append(name)
+    return old
+
+
+def prune_run_tables(run: Run) -> list[str]:
+    """Delete the tables of runs that are older than the policy's `retention.run_tables_days`.
+
+    Returns:
+        Names of the tables that are gone, some hundreds at most; what is left over goes the next time.
+    """
+    model, client = run.message.model, run.warehouse.client
+    dataset = f"{run.settings.project}.{run.settings.dataset}"
+    kept = {run.slug, *_slugs_of_versions(run)}
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(days=run.policy.retention.run_tables_days)
+    gone: list[str] = []
+    try:
+        listed = client.list_tables(dataset, retry=bigquery.DEFAULT_RETRY.with_timeout(30))
+        made = {table.table_id: table.created for table in listed if table.created is not None}
+        for name in tables_to_prune(made, model=model, before=before, kept=kept)[:_MOST_TABLES]:
+            client.delete_table(f"{dataset}.{name}", retry=bigquery.DEFAULT_RETRY.with_timeout(30), not_found_ok=True)
+            gone.append(name)
+    except (api.GoogleAPIError, requests.RequestException) as error:
+        log.warning("the tables of old runs could not all be deleted", deleted=len(gone), reason=str(error))
+    return gone
+
+
+def _slugs_of_versions(run: Run) -> set[str]:
+    """The runs that trained the versions in the registry."""
+    prefix = f"{run.message.model}__"
+    names = (version.bigquery_model.rsplit(".", 1)[-1] for version in run.registry.versions(run.message.model))
+    return {name.removeprefix(prefix).partition("__")[0] for name in names if name.startswith(prefix)}

@@ -50,9 +50,9 @@ class Check(_Section):
 
 
 class Retention(_Section):
-    """How long run tables and old versions are kept."""
+    """How long the tables of runs (but those of the versions in the registry), old versions and logged answers are kept."""
 
-    run_tables_days: int = Field(default=90, ge=1)
+    run_tables_days: int = Field(default=30, ge=1)
     versions: int = Field(default=10, ge=2)
     inference_log_days: int = Field(default=365, ge=1)
 

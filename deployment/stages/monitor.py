@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deployment.retention import prune_run_tables
 from deployment.stages.champion import find_champion
 from deployment.stages.run import Outcome, Run
 from deployment.stages.score import Serving
@@ -117,6 +118,7 @@ def monitor(run: Run) -> Outcome:
         "forget",
         inference_log_days=run.policy.retention.inference_log_days,
     )
+    pruned = prune_run_tables(run)
     stale = staleness(champion.as_of, run.message.as_of, max_age_days=run.policy.freshness.max_age_days)
     if stale:
         # Terraform's log-based metric counts lines with this field.
@@ -128,6 +130,7 @@ def monitor(run: Run) -> Outcome:
         "drift": drift,
         "skew": [row for row in skew if row["is_anomaly"]],
         "retrain": verdict.retrain,
+        "pruned_tables": len(pruned),
     }
     if verdict.retrain:
         options = {"force": True, "reason": verdict.reason}

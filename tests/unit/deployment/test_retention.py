@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from deployment.registry import Version
-from deployment.retention import champions, versions_to_prune
+from deployment.retention import champions, prune_run_tables, tables_to_prune, versions_to_prune
+from tests.unit.etl.bigquery_target import running_warehouse
 
 
 def version(number: int, *aliases: str, bigquery_model: str = "p.d.m") -> Version:
@@ -46,3 +50,49 @@ def test_a_canary_that_went_back_leaves_the_line_as_it_was() -> None:
 def test_a_version_brought_back_by_name_begins_a_new_line() -> None:
     assert story(("promote", "1"), ("promote", "2"), ("roll_back", "7")) == ["7"]
     assert story(("promote", "1"), ("promote", "1")) == ["1"]
+
+
+def test_the_tables_of_old_runs_go_and_nothing_else() -> None:
+    old, young = dt.datetime(2026, 1, 5, tzinfo=dt.UTC), dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    made = {
+        "deals__2026_01_01__key_stats": old,
+        "deals__2026_01_01_champion__key_stats": old - dt.timedelta(days=1),
+        "deals__score_2026_01_01__predictions": old,
+        "deals__2026_01_02__key_stats": old,
+        "deals__2026_02_28__key_stats": young,
+        "deals": old,
+        "raw_deals": old,
+        "deals__notes__of_mine": old,
+        "deals__more__2026_01_01__key_stats": old,
+        "others__2026_01_01__key_stats": old,
+    }
+    before = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    assert tables_to_prune(made, model="deals", before=before, kept={"2026_01_02"}) == [
+        "deals__2026_01_01_champion__key_stats",
+        "deals__2026_01_01__key_stats",
+        "deals__score_2026_01_01__predictions",
+    ]
+
+
+def test_the_tables_of_runs_are_deleted_but_for_those_of_versions_that_are_kept(tmp_path: Path) -> None:
+    with running_warehouse(tmp_path) as warehouse:
+        dataset = f"{warehouse.settings.project}.{warehouse.settings.dataset}"
+        for name in ("deals__2026_01_01__a", "deals__2026_01_02__a", "deals__2026_01_03__a", "raw_deals"):
+            warehouse.client.query(f"CREATE TABLE `{dataset}.{name}` AS SELECT 1 AS a").result()
+
+        def run(days: int) -> Any:
+            trained = version(1, bigquery_model=f"{dataset}.deals__2026_01_02__logistic_reg")
+            return SimpleNamespace(
+                message=SimpleNamespace(model="deals"),
+                slug="2026_01_03",
+                settings=warehouse.settings,
+                warehouse=warehouse,
+                registry=SimpleNamespace(versions=lambda _model: [trained]),
+                policy=SimpleNamespace(retention=SimpleNamespace(run_tables_days=days)),
+            )
+
+        assert prune_run_tables(run(1)) == []
+        assert prune_run_tables(run(-1)) == ["deals__2026_01_01__a"]  # as if it were the day after tomorrow
+        left = {table.table_id for table in warehouse.client.list_tables(dataset)}
+    assert left >= {"deals__2026_01_02__a", "deals__2026_01_03__a", "raw_deals"}
+    assert "deals__2026_01_01__a" not in left

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from deployment.cli.main import app
+from etl.model_policy import Retention
 from tests.unit.infra.gcp.conftest import GCP, ROOT
 
 README = (GCP / "README.md").read_text(encoding="utf-8")
@@ -47,7 +48,7 @@ def test_the_costs_add_up() -> None:
         query = 30 * max(46 * 10 * 2**20, deals * 44e3) / tib * 6.25
         logistic = 30 * max(10 * 2**20, pairs * 753) / tib * 312.50
         serving = replicas * (730 * 0.11 + 2_628_000 * (2 * 0.000018 + 2 * 0.000002))
-        kept = deals * 22e3 * 7 / gib * 0.02
+        kept = deals * 22e3 * Retention().run_tables_days / gib * 0.02
         rest = {2: 5, 3: 10, 4: 30}[column]
         told = float(re.findall(r"about (\d+)", table)[column - 2])
         assert abs(2 * query + logistic + 15 + serving + kept + rest - told) < 0.02 * told, column
