@@ -44,6 +44,7 @@ def test_a_slice_of_all_faults_leaves_ledger_registry_and_endpoint_as_an_undistu
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.peer
 @pytest.mark.skipif(launcher() is None, reason="Google's Pub/Sub emulator is not installed")
 def test_the_same_holds_over_googles_own_pubsub_emulator(tmp_path: Path) -> None:
@@ -61,6 +62,7 @@ def test_the_same_holds_over_googles_own_pubsub_emulator(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_cloud_that_is_killed_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     results = killed_runs(tmp_path, seeds=(SEED, SEED + 1), kills=3)
     assert all(result.survived for result in results), "\n" + report(results)
