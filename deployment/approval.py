@@ -48,9 +48,10 @@ def approve(run: Run, publisher: Publisher, *, by: str, reason: str) -> Event:
     now, stale_hours = dt.datetime.now(dt.UTC), run.policy.concurrency.stale_hours
     for row in run.ledger.read("recent_runs"):
         if row["run_id"] != run.message.run_id and goes_on(row, now=now, stale_hours=stale_hours):
+            end = "rollback" if row["state"] == "CANARY" else f"runs cancel {row['run_id']}"
             raise StateError(
                 f"{row['run_id']} goes on ({row['state']}, stage {row['stage']}), and one run of a model goes on at a time. "
-                f"Approve {run.message.run_id} when it has ended, or end it with: bqloop runs cancel {row['run_id']}"
+                f"Approve {run.message.run_id} when it has ended, or end it with: bqloop {end}"
             )
     event = _record(run, Verdict.PROMOTE, by=by, reason=reason, state="RUNNING", following="deploy")
     publisher.publish(run.message.successor("deploy"))

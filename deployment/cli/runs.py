@@ -11,7 +11,7 @@ from deployment.application import Application
 from deployment.cli.session import OPTIONS, application, model_of, print_json
 from deployment.cli.waiting import wait_for_run
 from deployment.stages.message import StageMessage
-from deployment.stages.protocol import cancel_run, message_to_replay
+from deployment.stages.protocol import cancel_run, check_that_it_goes_on, message_to_replay
 from etl.errors import InputError
 from etl.ledger import Event
 
@@ -79,12 +79,16 @@ def replay(
 def cancel(
     run: RunId, reason: Annotated[str, typer.Option(help="Why, for the ledger.")] = "cancelled by a person"
 ) -> None:
-    """End a run for good. What serves stays as it is.
+    """End a run for good. What serves stays as it is; one whose challenger has traffic is ended by `bqloop rollback`.
 
     Example: bqloop runs cancel deal_duplicates-2026-11-21 --reason "wrong import"
     """
     with application() as app_:
         model, events = _events(app_, run)
+        state = next(
+            (row["state"] for row in app_.ledger(model).read("recent_runs") if row["run_id"] == run), "RUNNING"
+        )
+        check_that_it_goes_on(run, state)
         last = events[-1]
         message = StageMessage(
             model=model,

@@ -119,6 +119,24 @@ def cancel_run(run: Run, reason: str) -> list[str]:
     return run.warehouse.cancel_jobs(run.message.run_id)
 
 
+def check_that_it_goes_on(run_id: str, state: str) -> None:
+    """Let a person end only what has not ended by itself.
+
+    Args:
+        run_id: The run.
+        state: Its state in `ledger.runs`.
+
+    Raises:
+        StateError: It has ended, or its challenger has traffic, which cancelling would leave as it is for good.
+    """
+    if state == "CANARY":
+        raise StateError(f"{run_id} has a challenger with a share of the traffic; take that back with: bqloop rollback")
+    if state == "CANCELLED":
+        raise StateError(f"{run_id} was cancelled before")
+    if state not in {"RUNNING", "HELD", "FAILED"}:
+        raise StateError(f"{run_id} has ended: {state}. There is nothing to cancel")
+
+
 def message_to_replay(events: Sequence[Event], *, model: str, from_stage: str = "") -> StageMessage:
     """The message that makes a run carry on where it stopped.
 

@@ -246,6 +246,25 @@ def test_a_replay_cannot_begin_at_a_stage_that_the_run_has_not_come_to(stage: st
         protocol.message_to_replay(events, model="deals", from_stage=stage)
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "HELD", "FAILED"])
+def test_a_run_that_goes_on_waits_or_failed_may_be_cancelled(state: str) -> None:
+    protocol.check_that_it_goes_on("deals-1", state)
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("CANARY", "take that back with: bqloop rollback"),
+        ("PROMOTED", "has ended: PROMOTED"),
+        ("SKIPPED", "has ended: SKIPPED"),
+        ("CANCELLED", "was cancelled before"),
+    ],
+)
+def test_a_run_that_has_ended_or_serves_is_not_cancelled(state: str, told: str) -> None:
+    with pytest.raises(StateError, match=told):
+        protocol.check_that_it_goes_on("deals-1", state)
+
+
 def test_an_orchestrator_may_ask_a_stage_that_has_ended_once_more() -> None:
     events = [ended("check", "features", hint=4), ended("features", "train")]
     asked = protocol.message_to_stage(events, "features", model="deals")
