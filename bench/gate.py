@@ -63,9 +63,9 @@ def trial(
     """
     drawn = random.poisson(1, (1000, groups))
     known = sample(random, groups, positives, 0.0)
-    frozen = statistics.best_threshold(known.positive, known.champion, 0.005)
+    frozen = statistics.best_threshold(known.positive, known.champion, 1.0)
     rows = sample(random, groups, positives, better)
-    chosen = statistics.best_threshold(rows.positive, rows.challenger, 0.005)
+    chosen = statistics.best_threshold(rows.positive, rows.challenger, 1.0)
     values, replicates, models = {}, {}, {}
     for name, scores, threshold in (("champion", rows.champion, frozen), ("tree", rows.challenger, chosen)):
         values[name] = statistics.average_precision(rows.positive, scores)

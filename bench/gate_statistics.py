@@ -76,15 +76,16 @@ def bounds(differences: Floats, observed: float, confidence: float) -> tuple[flo
     return min(low, 2 * observed - high), max(high, 2 * observed - low)
 
 
-def best_threshold(positive: NDArray[np.bool_], probability: Floats, plateau: float) -> float:
-    """The middle of the thresholds whose F1 is within `plateau` of the best, as in thresholds.sql."""
+def best_threshold(positive: NDArray[np.bool_], probability: Floats, errors: float) -> float:
+    """The middle of the thresholds whose F1 is within so many standard errors of the best, as in thresholds.sql."""
     scores = np.unique(probability.round(6))[::-1]
     threshold = (scores + np.append(scores[1:], 0.0)) / 2
     order = np.argsort(-probability)
     hits = positive[order].cumsum()
     said = np.searchsorted(-probability[order], -threshold, side="right")
     f1 = 2 * hits[said - 1] / (said + positive.sum())
-    good = np.sort(threshold[f1 >= f1.max() - plateau])
+    best = float(f1.max())
+    good = np.sort(threshold[f1 >= best - errors * np.sqrt(best * (1 - best) / positive.sum())])
     return float(good[len(good) // 2])
 
 

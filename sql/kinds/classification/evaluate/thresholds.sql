@@ -2,8 +2,9 @@
 The decision threshold of each model. One row per model; NULL where the validation split holds no positives.
 
 A candidate's is chosen on its validation curve: with @wanted_precision above 0 the one with the most recall among those
-that reach that precision, else the best F1. The best of many noisy values is a poor choice where rows are few, so of
-all levels within @threshold_plateau of the best the middle one is taken.
+that reach that precision, else the best F1. The best of many noisy values is a poor choice where positives are few, so
+of all levels within @threshold_plateau standard errors of the best the middle one is taken; the error is that of a
+share of the positives.
 @expected_positive_rate, where above 0, is the share of positives in production: errors are then counted as they would
 occur there, because a threshold tuned on another mix is off.
 The champion keeps the threshold that it serves with (@champion_threshold).
@@ -29,6 +30,7 @@ rated AS (
   SELECT
     name,
     threshold,
+    all_positives,
     IF(
       @wanted_precision > 0,
       IF(true_positives / (true_positives + false_positives) >= @wanted_precision, recall, NULL),
@@ -41,10 +43,11 @@ rated AS (
 plateau AS (
   SELECT
     name,
-    threshold
+    threshold,
+    MAX(worth) OVER (PARTITION BY name) AS best
   FROM rated
   WHERE worth IS NOT NULL
-  QUALIFY worth >= MAX(worth) OVER (PARTITION BY name) - @threshold_plateau
+  QUALIFY worth >= best - @threshold_plateau * SQRT(SAFE_DIVIDE(best * (1 - best), all_positives))
 ),
 
 ranked AS (

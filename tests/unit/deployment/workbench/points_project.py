@@ -36,7 +36,7 @@ keys: [point_id]
 parameters:
   wanted_precision: 0.0
   expected_positive_rate: 0.0
-  threshold_plateau: 0.005
+  threshold_plateau: 1.0
   cost_false_positive: 2.0
   cost_false_negative: 1.0
   gate_confidence: 0.95

@@ -110,10 +110,18 @@ def test_the_threshold_is_the_middle_of_the_best_plateau(new_evaluation: NewEval
     exact.measure(predicted("tree", labels, scores))
     assert exact.metrics("tree").threshold == pytest.approx(0.5)  # between 0.7 and 0.3
     assert exact.metrics("tree").f1_score == 1.0
-    # F1 at thresholds 0.05 to 0.85: 6/9, 6/8, 6/7, 1, 4/5, 2/4; within 0.25 of the best are 0.15, 0.25, 0.5, 0.75.
-    wide = new_evaluation(threshold_plateau=0.25)
-    wide.measure(predicted("tree", labels, scores))
-    assert wide.metrics("tree").threshold == pytest.approx(0.5)
+
+
+def test_levels_within_a_standard_error_of_the_best_are_just_as_good(new_evaluation: NewEvaluation) -> None:
+    labels, scores = [True, True, False, True, False, False], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    # F1 at 0.85, 0.75, 0.65, 0.55, 0.45, 0.2: 2/4, 4/5, 4/6, 6/7, 6/8, 6/9. The error of 6/7 of three positives is
+    # sqrt(6/7 * 1/7 / 3) = 0.202. Within half of it, from 0.756: 0.55 and 0.75. Within all of it, from 0.655: 0.2 to 0.75.
+    found = []
+    for errors in (0.0, 0.5, 1.0):
+        evaluation = new_evaluation(threshold_plateau=errors)
+        evaluation.measure(predicted("tree", labels, scores))
+        found.append(evaluation.metrics("tree").threshold)
+    assert found == pytest.approx([0.55, 0.75, 0.55])
 
 
 def test_a_wanted_precision_is_reached_with_as_much_recall_as_can_be(new_evaluation: NewEvaluation) -> None:
@@ -233,9 +241,7 @@ def test_a_better_model_is_surely_better_and_an_equal_one_is_not(measured: Evalu
 def test_the_threshold_equals_the_one_chosen_in_numpy(measured: Evaluation, models: pd.DataFrame) -> None:
     for name in ("tree", "linear"):
         rows = models.query("split == 'validation' and name == @name")
-        chosen = twin.best_threshold(
-            rows.is_positive.to_numpy(dtype=bool), rows.probability.to_numpy(dtype=float), 0.005
-        )
+        chosen = twin.best_threshold(rows.is_positive.to_numpy(dtype=bool), rows.probability.to_numpy(dtype=float), 1.0)
         assert measured.metrics(name).threshold == pytest.approx(chosen, abs=1e-9)
 
 
