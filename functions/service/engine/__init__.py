@@ -5,6 +5,7 @@
     relations   tables of columns, and the rows that a FROM puts together
     grouping    rows of equal keys side by side
     texts       functions over text
+    text_functions  which of them a node is
     numbers     functions over numbers, truth values and dates
     aggregates  SUM and its kin over groups
     windows     the same and ranks over partitions

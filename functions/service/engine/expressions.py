@@ -16,8 +16,9 @@ from functions.service.engine import aggregates, numbers, texts, windows
 from functions.service.engine.columns import Column, EngineError, ListColumn, TextColumn, constant
 from functions.service.engine.columns import joined as stacked
 from functions.service.engine.grouping import Groups, grouped
-from functions.service.engine.parsing import AGGREGATE_KINDS, alias_of
+from functions.service.engine.parsing import AGGREGATE_KINDS, alias_of, type_of
 from functions.service.engine.relations import Frame
+from functions.service.engine.text_functions import TextFunction, text_function
 
 Evaluate = Callable[[Frame], Column]
 
@@ -62,7 +63,6 @@ _RANKS: Mapping[type[exp.Expr], Callable[[windows.Ordering], Column]] = {
     exp.Rank: windows.rank,
     exp.DenseRank: windows.dense_rank,
 }
-_TYPES = {"BIGINT": "INT64", "INT": "INT64", "DOUBLE": "FLOAT64", "DATE": "DATE"}
 
 
 class Expressions:
@@ -119,6 +119,9 @@ class Expressions:
             return self._binary(_BINARY[kind], node.this, node.expression)
         if kind in _UNARY:
             return self._unary(_UNARY[kind], node.this)
+        text = text_function(node)
+        if text is not None:
+            return self._text(text)
         if kind in _COMPILERS:
             compiled: Evaluate = getattr(self, _COMPILERS[kind])(node)
             return compiled
@@ -252,96 +255,22 @@ class Expressions:
             raise EngineError(f"DATE_DIFF in units other than days: {node.sql('bigquery')[:80]}")
         return self._binary(numbers.days_between, node.this, node.expression)
 
-    # Text: functions of one row at a time.
+    def _text(self, text: TextFunction) -> Evaluate:
+        arguments = self._all(text.nodes)
 
-    def _texts(self, function: Callable[..., Any], nodes: Sequence[exp.Expr], gives: str = "text") -> Evaluate:
-        """A function over texts (and whole numbers); `gives` text, number, truth or list."""
-        return EachText(function, nodes, self._all(nodes), gives)
+        def evaluate(frame: Frame) -> Column:
+            columns = arguments(frame)
+            count = 1 if all(len(column) == 1 for column in columns) else frame.count
+            found = texts.each(text.function, *(column.spread(count).to_list() for column in columns))
+            if text.gives == "text":
+                return TextColumn(frame.pool, texts=found)
+            if text.gives == "list":
+                return texts.lists(found, TextColumn(frame.pool, texts=[]))
+            return texts.numbers(found, np.bool_ if text.gives == "truth" else np.int64)
 
-    def _text_literal(self, node: exp.Expr) -> str:
-        if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
-            return str(node.this)
-        raise EngineError(f"{node.sql('bigquery')[:80]} where a text that is written out is wanted")
-
-    def _length(self, node: exp.Expr) -> Evaluate:
-        return self._texts(len, [node.this], "number")
-
-    def _lower(self, node: exp.Expr) -> Evaluate:
-        return self._texts(str.lower, [node.this])
-
-    def _concat(self, node: exp.Expr) -> Evaluate:
-        return self._texts(lambda *parts: "".join(parts), node.expressions)
-
-    def _substring(self, node: exp.Expr) -> Evaluate:
-        more = [node.args[name] for name in ("start", "length") if node.args.get(name) is not None]
-        return self._texts(texts.substring, [node.this, *more])
-
-    def _replace(self, node: exp.Expr) -> Evaluate:
-        def replace(text: str, old: str, new: str) -> str:
-            return text.replace(old, new) if old else text
-
-        return self._texts(replace, [node.this, node.expression, node.args["replacement"]])
-
-    def _position(self, node: exp.Expr) -> Evaluate:
-        if node.args.get("position") is not None or node.args.get("occurrence") is not None:
-            raise EngineError(f"STRPOS from a place on: {node.sql('bigquery')[:80]}")
-        return self._texts(lambda text, part: text.find(part) + 1, [node.this, node.args["substr"]], "number")
-
-    def _starts(self, node: exp.Expr) -> Evaluate:
-        return self._texts(str.startswith, [node.this, node.expression], "truth")
-
-    def _ends(self, node: exp.Expr) -> Evaluate:
-        return self._texts(str.endswith, [node.this, node.expression], "truth")
-
-    def _edit_distance(self, node: exp.Expr) -> Evaluate:
-        if len([one for one in node.args.values() if one is not None]) > 2:
-            raise EngineError("EDIT_DISTANCE with max_distance")
-        return self._texts(texts.edit_distance, [node.this, node.expression], "number")
-
-    def _normalize(self, node: exp.Expr) -> Evaluate:
-        form: Any = node.args["form"].name.upper() if node.args.get("form") else "NFC"
-        return self._texts(texts.normalize(form, casefold=bool(node.args.get("is_casefold"))), [node.this])
-
-    def _trim(self, node: exp.Expr) -> Evaluate:
-        characters = None if node.expression is None else self._text_literal(node.expression)
-        side = str(node.args.get("position") or "").upper()
-        return self._texts(texts.trim(side, characters), [node.this])
-
-    def _fingerprint(self, node: exp.Expr) -> Evaluate:
-        return self._texts(texts.fingerprint, node.expressions or [node.this], "number")
-
-    def _regexp_replace(self, node: exp.Expr) -> Evaluate:
-        found = texts.pattern(self._text_literal(node.expression)).refuse_empty()
-        by = texts.replacement(self._text_literal(node.args["replacement"]))
-        return self._texts(lambda text: texts.regexp_replace(text, found, by), [node.this])
-
-    def _regexp_extract(self, node: exp.Expr) -> Evaluate:
-        self._refuse_more(node, {"this", "expression", "group", "null_if_pos_overflow"})
-        found = texts.pattern(self._text_literal(node.expression))
-        return self._texts(lambda text: texts.regexp_extract(text, found), [node.this])
-
-    def _regexp_extract_all(self, node: exp.Expr) -> Evaluate:
-        self._refuse_more(node, {"this", "expression", "group", "null_if_pos_overflow"})
-        found = texts.pattern(self._text_literal(node.expression)).refuse_empty()
-        return self._texts(lambda text: texts.regexp_extract_all(text, found), [node.this], "list")
-
-    def _regexp_like(self, node: exp.Expr) -> Evaluate:
-        found = texts.pattern(self._text_literal(node.expression))
-        return self._texts(lambda text: texts.regexp_contains(text, found), [node.this], "truth")
-
-    @staticmethod
-    def _refuse_more(node: exp.Expr, known: set[str]) -> None:
-        more = {name for name, value in node.args.items() if value and name not in known}
-        if more:
-            raise EngineError(f"{node.key.upper()} with {', '.join(sorted(more))}")
+        return evaluate
 
     # Arrays.
-
-    def _split(self, node: exp.Expr) -> Evaluate:
-        by = self._text_literal(node.expression)
-        if not by:
-            raise EngineError("SPLIT by nothing")
-        return self._texts(lambda text: text.split(by), [node.this], "list")
 
     def _array(self, node: exp.Expr) -> Evaluate:
         elements = self._all(node.expressions)
@@ -404,7 +333,9 @@ class Expressions:
         return lambda frame, groups: reduce(value(frame).spread(frame.count), groups)
 
     def _window(self, node: exp.Expr) -> Evaluate:
-        self._refuse_more(node, {"this", "partition_by", "order", "over"} | {n for n, v in node.args.items() if not v})
+        more = {n for n, v in node.args.items() if v and n not in {"this", "partition_by", "order", "over"}}
+        if more:
+            raise EngineError(f"a window with {', '.join(sorted(more))}")
         partition = tuple(node.args.get("partition_by") or ())
         order = node.args.get("order")
         partitions = self._partitions(partition)
@@ -461,63 +392,6 @@ class Expressions:
         return evaluate
 
 
-class EachText:
-    """A function over text, row by row.
-
-    Attributes:
-        function: The function, of values that are not NULL.
-        nodes: Its arguments.
-    """
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        nodes: Sequence[exp.Expr],
-        arguments: Callable[[Frame], list[Column]],
-        gives: str,
-    ) -> None:
-        self.function = function
-        self.nodes = nodes
-        self._arguments = arguments
-        self._gives = gives
-
-    def __call__(self, frame: Frame) -> Column:
-        """The column over a frame."""
-        columns = self._arguments(frame)
-        count = 1 if all(len(column) == 1 for column in columns) else frame.count
-        found = texts.each(self.function, *(column.spread(count).to_list() for column in columns))
-        if self._gives == "text":
-            return TextColumn(frame.pool, texts=found)
-        if self._gives == "list":
-            return texts.lists(found, TextColumn(frame.pool, texts=[]))
-        return texts.numbers(found, np.bool_ if self._gives == "truth" else np.int64)
-
-
-class _Unread(Expressions):
-    """Compiles a node and not what it is made of."""
-
-    def compile(self, node: exp.Expr) -> Evaluate:
-        return lambda _frame: _refused(node)
-
-
-def _refused(node: exp.Expr) -> Column:
-    raise EngineError(node.sql("bigquery")[:80])
-
-
-def text_function(node: exp.Expr) -> EachText | None:
-    """The function over text that a node is, for who computes its arguments himself; None for other nodes."""
-    if type(node) not in _OVER_TEXT:
-        return None
-    made = getattr(_Unread({}, {}), _COMPILERS[type(node)])(node)
-    return made if isinstance(made, EachText) else None
-
-
-def type_of(cast: exp.Expr) -> str:
-    """BigQuery's name of the type that a CAST names."""
-    to: exp.Expr = cast.args["to"]
-    return _TYPES.get(to.this.name, to.sql("bigquery"))
-
-
 def _as_list(column: Column) -> ListColumn:
     if isinstance(column, ListColumn):
         return column
@@ -546,46 +420,8 @@ _COMPILERS: Mapping[type[exp.Expr], str] = {
     exp.Cast: "_cast",
     exp.Date: "_date",
     exp.DateDiff: "_date_diff",
-    exp.Length: "_length",
-    exp.Lower: "_lower",
-    exp.Concat: "_concat",
-    exp.Substring: "_substring",
-    exp.Replace: "_replace",
-    exp.StrPosition: "_position",
-    exp.StartsWith: "_starts",
-    exp.EndsWith: "_ends",
-    exp.Levenshtein: "_edit_distance",
-    exp.Normalize: "_normalize",
-    exp.Trim: "_trim",
-    exp.FarmFingerprint: "_fingerprint",
-    exp.RegexpReplace: "_regexp_replace",
-    exp.RegexpExtract: "_regexp_extract",
-    exp.RegexpExtractAll: "_regexp_extract_all",
-    exp.RegexpLike: "_regexp_like",
-    exp.Split: "_split",
     exp.Array: "_array",
     exp.ArrayConcat: "_array_concat",
     exp.GenerateSeries: "_series",
     exp.Window: "_window",
 }
-_OVER_TEXT = frozenset(
-    {
-        exp.Length,
-        exp.Lower,
-        exp.Concat,
-        exp.Substring,
-        exp.Replace,
-        exp.StrPosition,
-        exp.StartsWith,
-        exp.EndsWith,
-        exp.Levenshtein,
-        exp.Normalize,
-        exp.Trim,
-        exp.FarmFingerprint,
-        exp.RegexpReplace,
-        exp.RegexpExtract,
-        exp.RegexpExtractAll,
-        exp.RegexpLike,
-        exp.Split,
-    }
-)

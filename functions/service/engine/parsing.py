@@ -21,6 +21,7 @@ AGGREGATE_KINDS: tuple[type[exp.Expr], ...] = (
     exp.LogicalOr,
 )
 JOINS = frozenset({"", "INNER", "CROSS", "OUTER"})
+_TYPES = {"BIGINT": "INT64", "INT": "INT64", "DOUBLE": "FLOAT64", "DATE": "DATE"}
 _PARTS = frozenset(
     {
         "kind",
@@ -155,6 +156,12 @@ def keys_of(condition: exp.Expr, left: Sources, right: Sources) -> tuple[list[tu
         else:
             rest.append(part)
     return keys, exp.and_(*rest) if rest else None
+
+
+def type_of(cast: exp.Expr) -> str:
+    """BigQuery's name of the type that a CAST names."""
+    to: exp.Expr = cast.args["to"]
+    return _TYPES.get(to.this.name, to.sql("bigquery"))
 
 
 def _belongs(column: exp.Expr, to: Sources, other: Sources) -> bool:

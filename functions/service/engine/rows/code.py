@@ -13,7 +13,8 @@ from sqlglot import exp
 
 from functions.service.engine import numbers
 from functions.service.engine.columns import EngineError
-from functions.service.engine.expressions import text_function, type_of
+from functions.service.engine.parsing import type_of
+from functions.service.engine.text_functions import text_function
 
 
 def _modulo(one: Any, other: Any) -> Any:
