@@ -36,8 +36,8 @@ from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
 log = structlog.get_logger(__name__)
 
-# Up to so many deals, and pairs, loops are quicker than columns.
-FEW_DEALS, FEW_PAIRS = 40, 24
+# Up to so many deals, and pairs, loops are quicker than columns; and up to so many deals where columns go on from there.
+FEW_DEALS, FEW_PAIRS, FEW_BESIDE = 40, 24, 8
 # Where Python's arithmetic fails, columns say what it means.
 UNSAID = (ArithmeticError, TypeError, ValueError)
 # Suffixes of a table's rows that a request chooses for, and of a table's different rows among all known deals.
@@ -115,7 +115,8 @@ class CompiledFeatures:
         """
         pool = known.pool.child() if known is not None else Pool()
         rows = self.loops.of(deals) if self.loops is not None and len(deals) <= few else None
-        find = partial(self._table, rows, cache(partial(self._by_columns, deals, pool)), pool)
+        beside = rows if len(deals) <= FEW_BESIDE else None
+        find = partial(self._table, beside, cache(partial(self._by_columns, deals, pool)), pool)
         return Arriving(cache(find), pool, deals, known, rows)
 
     def _table(
