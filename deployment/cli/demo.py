@@ -209,7 +209,16 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
         if not day.metrics:
             continue
         title = f"Day {day.number}: all on the same {day.metrics[0]['row_count']} validation rows"
-        table = Table("model", "threshold", *_METRICS.values(), "verdict", title=title, title_justify="left")
+        # On a terminal of 80 columns every name is to be read whole.
+        table = Table(
+            "model",
+            "threshold",
+            *_METRICS.values(),
+            "verdict",
+            title=title,
+            title_justify="left",
+            collapse_padding=True,
+        )
         for row in sorted(day.metrics, key=lambda r: (r["name"] != "champion", r["name"])):
             winner = row["name"] == day.decision.get("winner")
             verdict = day.decision.get("verdict", "") if winner else ""
@@ -218,11 +227,11 @@ def _show(days: list[Day], logged: int, seconds: float, keep: Path | None) -> No
         out.print(table)
     out.print(f"{sum(day.answers for day in days)} predictions asked, {logged} rows in inference_log.", highlight=False)
     next_steps = [
-        "source .venv/bin/activate         have the command at hand",
-        "bqloop import deals --help        your own data, then: import labels, retrain --wait, evaluate",
-        "bqloop up                         keep a local cloud running; any other command uses it",
-        "bqloop sql list                   what there is in SQL; sql render FILE shows what BigQuery gets",
-        "bqloop doctor                     what is missing here, and how to mend it",
+        "source .venv/bin/activate   have the command at hand",
+        "bqloop import deals --help  your own data; then labels, and retrain --wait",
+        "bqloop up                   keep a local cloud; all other commands use it",
+        "bqloop sql list             the SQL; sql render FILE: what BigQuery gets",
+        "bqloop doctor               what is missing here, and how to mend it",
     ]
     if keep is not None:
         next_steps.insert(1, f"BQLOOP_STATE={keep} bqloop status    look into this demo; also history, cost, review")
