@@ -49,6 +49,7 @@ def advise(
     serving: Serving | None,
     *,
     now: dt.datetime,
+    delivered: bool = True,
 ) -> list[Advice]:
     """Everything that is wrong, the newest run first.
 
@@ -57,8 +58,9 @@ def advise(
         history: Rows of `ledger.production_history`, newest first.
         serving: What Vertex AI shows; None where it cannot be reached.
         now: The present instant.
+        delivered: Whether anybody delivers messages just now; nobody does while the local cloud is down.
     """
-    found = [advice for row in _latest_of_each_kind(runs) for advice in _about_run(row, now)]
+    found = [advice for row in _latest_of_each_kind(runs) for advice in _about_run(row, now, delivered=delivered)]
     if serving is None:
         found.append(Advice("", "Vertex AI cannot be reached, so what serves is not known", "bqloop doctor"))
     elif history:
@@ -78,7 +80,7 @@ def _latest_of_each_kind(runs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[
             mended.add(kind)
 
 
-def _about_run(row: Mapping[str, Any], now: dt.datetime) -> Iterator[Advice]:
+def _about_run(row: Mapping[str, Any], now: dt.datetime, *, delivered: bool) -> Iterator[Advice]:
     run_id, stage, reason = row["run_id"], row["stage"], row["reason"] or "no reason was recorded"
     silent = now - row["changed_at"]
     if row["state"] == "FAILED" and "-malformed-" in run_id:
@@ -86,6 +88,9 @@ def _about_run(row: Mapping[str, Any], now: dt.datetime) -> Iterator[Advice]:
     elif row["state"] == "FAILED":
         problem = f"stage {stage} failed: {reason}. Mend the cause, then carry the run on"
         yield Advice(run_id, problem, f"bqloop runs replay {run_id}")
+    elif row["state"] in {"RUNNING", "CANARY"} and row["stage_status"] != "FAILED" and not delivered:
+        problem = f"it waits at stage {stage}: the local cloud is down, so nobody carries it on; its messages are kept"
+        yield Advice(run_id, problem, "bqloop up")
     elif row["state"] == "RUNNING" and silent > SILENT_AFTER:
         problem = f"nothing was heard of it for {_told(silent)}, since stage {stage}: its message was lost, or no function runs"
         yield Advice(run_id, problem, f"bqloop runs replay {run_id}")

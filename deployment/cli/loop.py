@@ -246,7 +246,9 @@ def _advice(app: Application, model: str, rows: list[dict[str, Any]]) -> list[Ad
             serving = Serving(champion.version_id if champion else None, shares)
         except UnavailableError:
             serving = None
-    return advise(rows, history, serving or (None if history else Serving(None, {})), now=dt.datetime.now(dt.UTC))
+    serving = serving or (None if history else Serving(None, {}))
+    # A local cloud that lives only as long as this command carries nothing on.
+    return advise(rows, history, serving, now=dt.datetime.now(dt.UTC), delivered=not OPTIONS.own_cloud)
 
 
 def _show_run(row: dict[str, Any]) -> None:

@@ -83,6 +83,14 @@ def test_registry_endpoint_and_ledger_that_disagree_are_told(serving: Any, probl
     assert told_command == command
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "CANARY"])
+def test_while_the_local_cloud_is_down_a_run_that_goes_on_is_told_to_wait_for_it(state: str) -> None:
+    found = advise([run(state), run("PROMOTED")], HISTORY, SOUND, now=NOW, delivered=False)
+    assert [(a.run_id, a.command) for a in found] == [("deals-2026-03-09", "bqloop up")]
+    assert "the local cloud is down" in found[0].problem
+    assert advise([run("PROMOTED")], HISTORY, SOUND, now=NOW, delivered=False) == []
+
+
 def test_a_challenger_on_its_way_is_no_stranger_on_the_endpoint() -> None:
     assert said(run("CANARY"), serving=Serving("2", {"2": 80, "3": 20})) == []
 
