@@ -23,6 +23,9 @@ from bqemulator.storage.engine import DuckDBEngine
 
 MEMORY_VARIABLE = "BQLOOP_DUCKDB_MEMORY"
 THREADS_VARIABLE = "BQLOOP_DUCKDB_THREADS"
+CHECKPOINT_AT = "256MB"
+"""How long the log may grow. With DuckDB's 16 MB nearly every table that the loop makes is written twice as it is committed, to
+the log and at once from there; a commit is as lasting in the log alone, and a restart after a kill reads it within a second or two."""
 SETTLED_KEPT = 4096
 """Changes of the catalog that are remembered: many more than fall within one reading of it."""
 
@@ -65,6 +68,7 @@ class ThreadedEngine(DuckDBEngine):
         base = super().connection
         base.execute("SET TimeZone = 'UTC'")
         base.execute(f"SET memory_limit = '{memory_limit()}'")
+        base.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
         spill = Path(self._settings.data_dir or ".") / "spill"
         spill.mkdir(parents=True, exist_ok=True)
         base.execute(f"SET temp_directory = '{spill}'")

@@ -84,3 +84,18 @@ def test_an_open_transaction_is_gone_after_a_kill(killed):
     time.sleep(0.5)
     client = kill()
     assert [tuple(row) for row in client.query("SELECT a FROM d.t").result()] == [(1,)]
+
+
+def test_what_stands_in_the_log_alone_is_there_after_a_kill(killed, tmp_path: Path):
+    client, kill = killed
+    client.query(
+        "CREATE TABLE d.logged AS SELECT x, REPEAT(CAST(100000 + x AS STRING), 50) AS text "
+        "FROM UNNEST(GENERATE_ARRAY(1, 100000)) AS x",
+        job_retry=None,
+    ).result()
+    (log,) = (tmp_path / "state").rglob("*.wal")
+    logged = log.stat().st_size
+    client = kill()
+    rows = client.query("SELECT COUNT(*) AS n, SUM(x) AS total, SUM(LENGTH(text)) AS letters FROM d.logged").result()
+    assert [tuple(row) for row in rows] == [(100_000, 100_000 * 100_001 // 2, 100_000 * 50 * 6)]
+    assert logged > 100_000 * 50 * 6  # a checkpoint would have emptied it
