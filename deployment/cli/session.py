@@ -61,8 +61,8 @@ def application(*, functions: bool = False) -> Iterator[Application]:
     Args:
         functions: The command needs the stages to run; a cloud started for it runs them, too.
     """
-    os.environ.setdefault("BQLOOP_GIT_SHA", git_sha())
     if OPTIONS.env != "local":
+        os.environ.setdefault("BQLOOP_GIT_SHA", git_sha())
         yield Application(load_settings(OPTIONS.env))
         return
     with local_cloud(state_folder(), functions=functions):
@@ -79,6 +79,8 @@ def local_cloud(state: Path, *, functions: bool, scheduler: bool = False) -> Ite
     from infra.local.credentials import LocalCredentials
     from infra.local.state_folder import running_cloud
 
+    # The cloud's functions are told, too: what they record says which commit it was.
+    os.environ.setdefault("BQLOOP_GIT_SHA", git_sha())
     config = yaml.safe_load(environment_file("local").read_text(encoding="utf-8"))
     running = running_cloud(state)
     if running is not None:

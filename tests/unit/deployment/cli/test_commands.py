@@ -1,9 +1,11 @@
 """What the command line promises about itself."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
@@ -11,9 +13,11 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
+from deployment.cli import session
 from deployment.cli.imports import parse_mapping
 from deployment.cli.main import app, main
 from etl.errors import InputError
+from infra.local.cloud import SERVICES
 
 README = (Path(__file__).resolve().parents[4] / "README.md").read_text(encoding="utf-8")
 
@@ -69,3 +73,15 @@ def test_what_a_command_logs_does_not_get_between_what_it_prints(
         structlog.reset_defaults()
     assert printed.out == ""
     assert "the challenger went back" in printed.err
+
+
+def test_what_the_functions_of_a_local_cloud_record_says_which_commit_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"endpoints": dict.fromkeys(SERVICES, "http://127.0.0.1:9")}
+    monkeypatch.setattr("infra.local.state_folder.running_cloud", lambda _state: found)
+    monkeypatch.setattr(session, "git_sha", lambda: "abc123")
+    with mock.patch.dict(os.environ):
+        os.environ.pop("BQLOOP_GIT_SHA", None)
+        with session.local_cloud(tmp_path, functions=True):
+            assert os.environ["BQLOOP_GIT_SHA"] == "abc123"
