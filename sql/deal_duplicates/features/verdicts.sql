@@ -5,7 +5,7 @@
   feedback, feedback outranks an import, and then "not a duplicate" outranks "duplicate", as gluing unlike deals
   together costs more.
 
-  Reads labels, clean_deals (a verdict on a deal that is not known yet waits). Read by verdict_groups, labelled_pairs.
+  Reads labels, clean_deals (a verdict on a deal that is not known yet waits). Read by verdict_links, labelled_pairs.
 */
 CREATE OR REPLACE TABLE {{ run_table.verdicts }} AS
 WITH directed AS (
@@ -33,7 +33,9 @@ SELECT
   pairs.left_key,
   pairs.right_key,
   pairs.is_duplicate,
-  pairs.split
+  pairs.split,
+  -- Since when anybody has said anything about the pair: that never changes.
+  MIN(pairs.ingested_at) OVER (PARTITION BY pairs.left_key, pairs.right_key) AS judged_since
 FROM pairs
 INNER JOIN {{ run_table.clean_deals }} AS left_deal
   ON pairs.left_key = left_deal.deal_key
