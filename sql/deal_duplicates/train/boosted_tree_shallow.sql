@@ -11,12 +11,12 @@ OPTIONS (
   model_type = 'BOOSTED_TREE_CLASSIFIER',
   input_label_cols = ['{{ policy.label }}'],
   data_split_method = 'NO_SPLIT',
-  max_iterations = 800,
-  learn_rate = 0.03,
+  max_iterations = 1200,
+  learn_rate = 0.02,
   max_tree_depth = 6,
   min_tree_child_weight = 1,
   subsample = 0.8,
-  colsample_bytree = 0.3,
+  colsample_bytree = 0.2,
   early_stop = FALSE,
   {{ registry.registry_options(candidate) }}
 ) AS
