@@ -153,6 +153,15 @@ class Endpoint:
             self.undeploy(version, deadline=deadline)
         return idle
 
+    def clear(self, *, deadline: Deadline | None = None) -> None:
+        """Take every version away, also one that is just being deployed."""
+        deadline = deadline or Deadline.after(3600)
+        if self._get() is None:
+            return
+        self._wait_for_running(deadline)
+        for there in sorted(self.deployed().values(), key=lambda d: d.share):  # the one with the traffic last
+            self.undeploy(there.version_id, deadline=deadline)
+
     def undeploy(self, version: str, *, deadline: Deadline | None = None) -> None:
         """Take a version away; one with traffic only if it is the last."""
         deadline = deadline or Deadline.after(3600)

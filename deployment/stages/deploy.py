@@ -44,6 +44,8 @@ def deploy(run: Run) -> Outcome:
             reason = f"version {version} ({winner}) gets no traffic: shadowing the champion, {against}"
             return Outcome(reason, "REJECTED", details={"shadow": shadowed})
         _smoke(run, version, winner, policy)
+    else:
+        tidy(run)
     run.registry.put_challenger(model, version)
     # All traffic follows the decision who is champion, below; where that is refused, nothing has changed.
     endpoint.deploy(version, share=share if share < 100 else 0, deadline=run.deadline)
@@ -68,6 +70,15 @@ def deploy(run: Run) -> Outcome:
         "pruned": prune_versions(run),
     }
     return Outcome(reason, "PROMOTED", details=details)
+
+
+def tidy(run: Run) -> None:
+    """Clear the smoke test's endpoint: a delivery that was killed in it comes again when another has ended the stage.
+
+    Raises:
+        RetryableError: Vertex AI is away or busy; the same call goes on.
+    """
+    Endpoint(run.settings, run.message.model, suffix="smoke").clear(deadline=run.deadline)
 
 
 def _shadow(run: Run, version: str, champion: str) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """What every stage keeps to, so that a message may come twice, late, or to a function that dies half-way.
 
-1. A stage that the ledger shows as ended announces its successor again and does nothing else.
+1. A stage that the ledger shows as ended announces its successor again and does nothing else, but for clearing away what
+   an earlier delivery of the same message may have left when it was killed.
 2. It is recorded that the stage ended before the successor hears of it.
 3. An error that a retry cannot mend is recorded as FAILED, and the message is done with; every other error is
    raised, so that Pub/Sub delivers again.
@@ -17,7 +18,7 @@ import structlog
 from deployment.publisher import Publisher
 from deployment.stages.check import check
 from deployment.stages.decide import decide
-from deployment.stages.deploy import deploy
+from deployment.stages.deploy import deploy, tidy
 from deployment.stages.evaluate import evaluate
 from deployment.stages.features import features
 from deployment.stages.message import StageMessage
@@ -39,6 +40,9 @@ STAGES: Mapping[str, Callable[[Run], Outcome]] = {
     "monitor": monitor,
 }
 
+# What a delivery that finds its stage ended has to clear away: it may have been killed while a twin ended the stage.
+TIDIES: Mapping[str, Callable[[Run], None]] = {"deploy": tidy}
+
 log = structlog.get_logger(__name__)
 
 
@@ -58,6 +62,7 @@ def run_stage(run: Run, publisher: Publisher) -> Event | None:
         return None
     ended = _ended(message, run.events)
     if ended is not None:
+        TIDIES.get(message.stage, _nothing_to_tidy)(run)
         _announce(message, ended, publisher)
         told.info("stage had ended before; its successor was announced again", status=ended.status)
         return ended
@@ -185,6 +190,10 @@ def message_to_stage(events: Sequence[Event], stage: str, *, model: str) -> Stag
         as_of=last.as_of,
         options={**options, "attempt": failures + 1},
     )
+
+
+def _nothing_to_tidy(_run: Run) -> None:
+    """Most stages leave nothing behind but jobs and tables, which are made once."""
 
 
 def _fail(run: Run, error: BqloopError, told: structlog.stdlib.BoundLogger, publisher: Publisher) -> Event:

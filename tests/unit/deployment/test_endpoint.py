@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import pytest
 from google.api_core import exceptions as api
 
 from deployment.endpoint import Endpoint, probability_of
+from deployment.smoke import smoke_test
 from etl.errors import StateError, StillRunning, UnavailableError
 from etl.warehouse import Deadline
 from tests.unit.deployment.conftest import Cloud
@@ -124,6 +128,27 @@ def test_instances_that_the_model_refuses_are_no_reason_to_try_again(cloud: Clou
     cloud.endpoint.deploy(cloud.register("r1"), share=100)
     with pytest.raises(StateError, match="features must be: x"):
         cloud.endpoint.predict([{"y": 1.0}])
+
+
+def test_an_endpoint_is_cleared_of_all_versions_whoever_left_them_there(cloud: Cloud) -> None:
+    cloud.endpoint.clear()  # there is none yet
+    first, second = cloud.register("r1"), cloud.register("r2")
+    cloud.endpoint.deploy(first, share=100)
+    cloud.endpoint.deploy(second, share=100)
+    assert cloud.shares == {first: 0, second: 100}
+    cloud.endpoint.clear()
+    assert cloud.shares == {}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_smoke_test_clears_away_what_a_killed_one_has_left(cloud: Cloud, fails: bool) -> None:
+    left, tried = cloud.register("r1"), cloud.register("r2", probability=0.25)
+    cloud.endpoint.deploy(left, share=100)
+    rows = [{"instance": '{"x": 1.0}', "expected": 0.5 if fails else 0.25}]
+    asked: Any = {"label": "label", "positive": 1, "tolerance": 0.01}
+    with pytest.raises(StateError, match="failed its smoke test") if fails else contextlib.nullcontext():
+        smoke_test(cloud.endpoint, tried, rows, **asked)
+    assert cloud.shares == {}
 
 
 @pytest.mark.parametrize("put_back", [False, True])

@@ -96,6 +96,18 @@ def test_a_second_delivery_announces_the_successor_again_and_does_nothing_else(w
     assert world.publisher.published == [MESSAGE.successor("train", hint=1)] * 2
 
 
+def test_a_delivery_to_a_stage_that_a_twin_has_ended_clears_away_what_it_may_have_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[str] = []
+    monkeypatch.setattr(protocol, "TIDIES", {"features": lambda run: cleared.append(run.message.run_id)})
+    world.deliver(succeed)
+    assert cleared == []
+    world.deliver(succeed)
+    assert cleared == [MESSAGE.run_id]
+    assert set(protocol.TIDIES) <= set(protocol.STAGES)
+
+
 def test_a_death_between_record_and_publication_is_mended_by_the_next_delivery(world: World) -> None:
     world.publisher.dies = True
     with pytest.raises(KeyboardInterrupt):

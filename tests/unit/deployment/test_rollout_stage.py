@@ -16,10 +16,11 @@ from rollout_world import MODEL, RolloutWorld
 from structlog.testing import capture_logs
 
 from deployment.advice import Advice, Serving, advise
+from deployment.endpoint import Endpoint
 from deployment.retention import prune_versions
 from deployment.rollback import roll_back
 from deployment.rollout import Action, Step, next_step
-from deployment.stages.deploy import deploy
+from deployment.stages.deploy import deploy, tidy
 from deployment.stages.protocol import cancel_run
 from deployment.stages.shadow import compare_with_shadow, known_version
 from deployment.succession import succeed
@@ -126,6 +127,22 @@ def test_a_challenger_that_agrees_in_the_shadow_gets_its_first_share(
     assert outcome.details["shadow"]["compared"] == 3 * requests
     assert world.shares == {champion: 90, challenger: 10}
     assert world.aliases["challenger"] == challenger
+
+
+def test_a_deploy_that_comes_again_clears_what_the_smoke_test_of_a_killed_one_left(
+    world: RolloutWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, challenger = world.versions
+    monkeypatch.setattr("deployment.stages.deploy._smoke", lambda *_: None)  # this world has no validation pairs
+    world.decide_for_challenger()
+    deploy(world.run(2, "deploy"))
+    run = world.run(2, "deploy")
+    second = Endpoint(run.settings, MODEL, suffix="smoke")
+    for again in (lambda: deploy(run), lambda: tidy(run)):
+        second.deploy(challenger, share=100)
+        again()
+        assert second.deployed() == {}
+    assert world.shares[challenger] == 10
 
 
 @pytest.mark.parametrize("begun", ["set_share", "put_champion"])
