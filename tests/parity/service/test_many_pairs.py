@@ -238,6 +238,7 @@ _TEXTS = ("deal_id", "title", "description", "brand", "category", "merchant")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # a twelfth of PriceRunner is a quarter of a million compared pairs
 @pytest.mark.parametrize(
     ("name", "part", "parts"),
     [("abt_buy", 0, 1), ("amazon_google", 0, 1), *(("pricerunner", part, 12) for part in range(12))],
