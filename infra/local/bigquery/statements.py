@@ -44,7 +44,7 @@ from .ml import MlStatements
 from .parameters import Parameter, place_parameters, used_values
 from .table_from_query import outline, table_from_query
 from .table_options import alter_options, describe, sets_options
-from .time_travel import TimeTravel
+from .time_travel import SET_ASIDE, TimeTravel
 from .translation import Memory, Translator, tables_as_they_are
 
 ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
@@ -212,12 +212,12 @@ class Statements:
             if state is None:
                 continue
             copy, rows = state
-            source = (
-                exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA))
-                if copy
-                else table.copy()
-            )
+            source = table.copy()
             source.set("alias", None)
+            if copy and copy.startswith(SET_ASIDE):
+                source.set("this", exp.to_identifier(copy))
+            elif copy:
+                source = exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA))
             alias = table.alias_or_name
             table.replace(exp.select("*").from_(source).limit(rows).subquery(alias))
 
@@ -291,8 +291,22 @@ class Statements:
             return None
         if not tree.args.get("replace"):
             return None
-        self.time_travel.before_change(*key, append_only=False)
+        if self._reads(tree.args.get("expression"), key, project):
+            self.time_travel.before_change(*key, append_only=False)
+        else:
+            self.time_travel.before_replacement(*key)
         return key
+
+    def _reads(self, query: exp.Expr | None, key: tuple[str, str, str], project: str) -> bool:
+        """Whether a query reads a table, as far as one can tell: it may through a view."""
+        if query is None:
+            return False
+        named = [table for table in query.find_all(exp.Table) if table.db]
+        if any(isinstance(table.this, exp.Func) for table in named):
+            return True
+        keys = {(table.catalog or project, table.db, table.name) for table in named}
+        metas = [self._context.catalog.get_table(*named_key) for named_key in keys]
+        return key in keys or any(meta is None or meta.table_type != "TABLE" for meta in metas)
 
     def _bqemulator_ddl(self, sql: str, kind: str, session: Session) -> Result | None:
         """DDL that bqemulator carries out by itself: routines, row access policies, snapshots, clones, views."""

@@ -2,7 +2,8 @@
 
 bqemulator copies the whole table after each DML statement and each streamed batch, which is quadratic for a log. Most
 changes here are appends: for them it is enough to remember how many rows there were at what time. A copy is made once
-before a statement that changes or removes rows, and the earlier states are then the first rows of that copy.
+before a statement that changes or removes rows, and the earlier states are then the first rows of that copy. A table that is
+replaced as a whole is not copied: it is set aside under another name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from bqemulator.versioning.snapshots import SnapshotManager
 from .engine import ThreadedEngine
 
 LOG = '"_bqloop"."table_states"'
+
+
+SET_ASIDE = "_set_aside_"
+"""How the names of tables begin that stand beside the one which took their place; copies stand in a schema of their own."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,20 @@ class TimeTravel(SnapshotManager):
             return
         copy = f"s_{uuid.uuid4().hex}"
         self._engine.execute(f'CREATE TABLE "{SNAPSHOTS_SCHEMA}"."{copy}" AS SELECT * FROM {reference}')
+        self._is_in(copy, key)
+
+    def before_replacement(self, project_id: str, dataset_id: str, table_id: str) -> None:
+        """To be called before a statement makes a table anew without reading it, inside its transaction: it is gone then."""
+        key = [project_id, dataset_id, table_id]
+        self.before_change(*key, append_only=True)
+        if self._catalog.get_table(*key) is None:
+            return
+        name = f"{SET_ASIDE}{uuid.uuid4().hex}"
+        self._engine.execute(f'ALTER TABLE {quoted_table_ref(*key)} RENAME TO "{name}"')
+        self._is_in(name, key)
+
+    def _is_in(self, copy: str, key: list[str]) -> None:
+        """The states that were a table's own are now those of a copy."""
         self._engine.execute(
             f"UPDATE {LOG} SET copy = ? WHERE project = ? AND dataset = ? AND name = ? AND copy IS NULL", [copy, *key]
         )
@@ -76,7 +95,7 @@ class TimeTravel(SnapshotManager):
         key = [project_id, dataset_id, table_id]
         for state in self._states(*key):
             if state.copy:
-                self._engine.execute(f'DROP TABLE IF EXISTS "{SNAPSHOTS_SCHEMA}"."{state.copy}"')
+                self._drop(project_id, dataset_id, state.copy)
         self._engine.execute(f"DELETE FROM {LOG} WHERE project = ? AND dataset = ? AND name = ?", key)
 
     def drop_snapshots_for_table(
@@ -146,12 +165,18 @@ class TimeTravel(SnapshotManager):
             )
             expired = copies - self._copies()
             for copy in expired:
-                self._engine.execute(f'DROP TABLE IF EXISTS "{SNAPSHOTS_SCHEMA}"."{copy}"')
+                self._drop(*copy)
             return len(expired)
         return 0  # somebody changed a table in this moment; the next time will do
 
-    def _copies(self) -> set[str]:
-        return {copy for (copy,) in self._engine.rows(f"SELECT DISTINCT copy FROM {LOG} WHERE copy IS NOT NULL")}
+    def _copies(self) -> set[tuple[str, str, str]]:
+        found = self._engine.rows(f"SELECT DISTINCT project, dataset, copy FROM {LOG} WHERE copy IS NOT NULL")
+        return {(project, dataset, copy) for project, dataset, copy in found}
+
+    def _drop(self, project: str, dataset: str, copy: str) -> None:
+        beside = quoted_table_ref(project, dataset, copy)
+        place = beside if copy.startswith(SET_ASIDE) else f'"{SNAPSHOTS_SCHEMA}"."{copy}"'
+        self._engine.execute(f"DROP TABLE IF EXISTS {place}")
 
     def _has_states(self, project: str, dataset: str, name: str) -> bool:
         # Not `_states`: a log that has been appended to for days has hundreds of thousands of them.
