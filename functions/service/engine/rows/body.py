@@ -62,7 +62,11 @@ class Body:
         self._lines.append("    " * self._depth + line)
 
     def function(self, outputs: int) -> Callable[..., list[list[Any]]]:
-        """The function of all lines."""
+        """The function of all lines.
+
+        Raises:
+            EngineError: Python's parser takes no expressions as deep.
+        """
         if self._finish is not None:
             self._finish()
         names = [f"out_{place}" for place in range(outputs)]
@@ -72,7 +76,10 @@ class Body:
             lines += [line] if isinstance(line, str) else line
         arguments = ", ".join(f"T{place}" for place in range(len(self.tables)))
         source = "\n".join([f"def rows({arguments}):", *lines, f"    return [{', '.join(names)}]"])
-        exec(source, self._objects)  # noqa: S102 -- written here, of a tree that sqlglot has parsed
+        try:
+            exec(source, self._objects)  # noqa: S102 -- written here, of a tree that sqlglot has parsed
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            raise EngineError(f"an expression nested too deep for Python's parser: {error}") from error
         made: Callable[..., list[list[Any]]] = self._objects.pop("rows")
         return made
 

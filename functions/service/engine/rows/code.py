@@ -94,6 +94,29 @@ _OPERATORS: Mapping[type[exp.Expr], str] = {
     exp.Date: "_day({})",
 }
 _CASTS: Mapping[str, str] = {"FLOAT64": "float({})", "INT64": "int(_rounded({}, 0))", "DATE": "_day({})"}
+# Nodes with a method of their own, by sqlglot's word for them.
+_METHODS = frozenset(
+    {
+        "and",
+        "array",
+        "arrayconcat",
+        "between",
+        "case",
+        "cast",
+        "coalesce",
+        "generateseries",
+        "greatest",
+        "if",
+        "in",
+        "is",
+        "least",
+        "not",
+        "nullif",
+        "or",
+        "round",
+        "safedivide",
+    }
+)
 _NO_VALUE = (exp.Identifier, exp.DataType, exp.Var, exp.WindowSpec)
 _SIMPLE = (exp.Column, exp.Literal, exp.RawString, exp.Boolean, exp.Null, exp.Parameter, exp.Paren)
 
@@ -175,9 +198,8 @@ class Writer:
         if text is not None:
             name = self._object(text.function)
             return self._strict(text.nodes, lambda *values: f"{name}({', '.join(values)})")
-        method = getattr(self, f"_{node.key}", None)
-        if method is not None:
-            return str(method(node))
+        if node.key in _METHODS:
+            return str(getattr(self, f"_{node.key}")(node))
         if type(node) in _OPERATORS:
             operands = [one for one in (node.this, node.args.get("expression")) if one is not None]
             return self._strict(operands, _OPERATORS[type(node)].format)
@@ -230,7 +252,7 @@ class Writer:
                 return f"({self.value(node.this)} is False)"
         return self.value(node)
 
-    # A method for each kind of node, by sqlglot's own word for it.
+    # A method for each of _METHODS.
 
     def _and(self, node: exp.Expr) -> str:
         return f"_and({self.value(node.this)}, {self.value(node.expression)})"

@@ -104,6 +104,13 @@ def test_what_it_does_not_know_it_refuses_by_name(run: Any, query: str, named: s
         run(query)
 
 
+def test_what_is_nested_too_deep_for_loops_is_refused_and_not_met_by_a_request() -> None:
+    deep = "x" + " + 1" * 300
+    assert run_by_columns(f"SELECT {deep} AS y FROM r WHERE k = 2") == [(297.5,)]
+    with pytest.raises(EngineError, match="nested too deep"):
+        run_by_rows(f"SELECT {deep} AS y FROM r")
+
+
 @ENGINES
 def test_no_rows_are_no_rows(run: Any) -> None:
     assert run("SELECT k, SUM(x) AS s FROM r GROUP BY k", rows=[]) == []
