@@ -45,6 +45,7 @@ class Figures:
         lost: Confirmed messages and answered requests that are not in the log.
         doubled: Those that are in it more than once.
         megabytes: Memory of all processes, each ten seconds of the minute.
+        cpu_ms: What a request cost, in milliseconds of a core, by who worked: a rate needs so many of these a second.
     """
 
     burst: int
@@ -56,6 +57,7 @@ class Figures:
     lost: int
     doubled: int
     megabytes: list[int]
+    cpu_ms: dict[str, float]
 
 
 def main(arguments: list[str]) -> None:
@@ -73,6 +75,8 @@ def main(arguments: list[str]) -> None:
         f"{found.answered / found.seconds:.0f} a second; p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms"
     )
     print(f"log: {found.lost} lost, {found.doubled} doubled")
+    told = ", ".join(f"{who} {milliseconds:.1f}" for who, milliseconds in found.cpu_ms.items())
+    print(f"milliseconds of a core a request: {told}; {os.cpu_count()} cores give 1,000 a second each")
     print(f"memory, each ten seconds: {', '.join(f'{megabytes:,}' for megabytes in found.megabytes)} MB")
     raise SystemExit(1 if found.lost or found.doubled else 0)
 
@@ -91,9 +95,10 @@ def run(rate: float, seconds: float, burst: int, workers: int) -> Figures:
             watch = threading.Thread(target=_watch, args=(memory, ended))
             watch.start()
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as callers:
-                began = time.monotonic()
+                began, worked = time.monotonic(), cpu_of_all()
                 answers = callers.submit(at_rate, port, bodies, rate, seconds).result()
                 took = time.monotonic() - began
+                cpu = {who: seconds - worked.get(who, 0.0) for who, seconds in cpu_of_all().items()}
             ended.set()
             watch.join()
             answered = [request_id for request_id, _ in answers if request_id]
@@ -109,6 +114,7 @@ def run(rate: float, seconds: float, burst: int, workers: int) -> Figures:
                 lost=lost,
                 doubled=doubled,
                 megabytes=memory,
+                cpu_ms={who: seconds * 1e3 / len(answers) for who, seconds in cpu.items()},
             )
 
 
@@ -189,8 +195,23 @@ def _watch(megabytes: list[int], ended: threading.Event) -> None:
         megabytes.append(memory_of_all())
 
 
-def memory_of_all() -> int:
-    """Megabytes of this process and all below it, shared pages counted once among those that share them."""
+def cpu_of_all() -> dict[str, float]:
+    """Seconds of a core that this process and all below it have worked: as the service, the local cloud, and who asks."""
+    seconds = dict.fromkeys(("service", "local cloud", "callers"), 0.0)
+    for pid in _family():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            used = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        except OSError:
+            continue
+        spawned = b"multiprocessing" in command
+        who = "service" if b"gunicorn" in command else "callers" if spawned else "local cloud"
+        seconds[who] += sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+    return seconds
+
+
+def _family() -> set[int]:
+    """This process and all below it."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -200,8 +221,13 @@ def memory_of_all() -> int:
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
+    return ours
+
+
+def memory_of_all() -> int:
+    """Megabytes of this process and all below it, shared pages counted once among those that share them."""
     kilobytes = 0
-    for pid in ours:
+    for pid in _family():
         try:
             told = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
