@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from tests.faults import tiny_model
 from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import SILENCE_SECONDS, Result
-from tests.faults.waiting import wait_while_moving
+from tests.faults.waiting import patiently, wait_while_moving
 from tests.faults.world import ROOT, TINY_ENVIRONMENT, configuration
 
 MODEL = "tiny"
@@ -193,7 +194,7 @@ def killed_runs(
             began = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
             result = run_with_kills(cloud, run_id, kills if number >= 0 else 0, seed)
             time.sleep(0.5)
-            picture = picture_of(cloud, MODEL, run_id, began=began)
+            picture = patiently(partial(picture_of, cloud, MODEL, run_id, began=began))
             if number < 0:
                 undisturbed = picture
                 if result.wrong:

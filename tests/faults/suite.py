@@ -16,12 +16,13 @@ from typing import Any
 from deployment.stages.message import StageMessage
 from deployment.stages.protocol import message_to_replay
 from etl.errors import StateError
+from etl.ledger import Event
 from etl.names import run_slug
 from tests.faults.calls import Fault
 from tests.faults.injected_errors import error_named
 from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import ONE_CANDIDATE, Scenario
-from tests.faults.waiting import wait_until, wait_while_moving
+from tests.faults.waiting import patiently, wait_until, wait_while_moving
 from tests.faults.world import DEAD_LETTER, Message, World
 
 # A run is stuck when no function is at work for it and none was called for so long, however slow the machine is ...
@@ -157,11 +158,14 @@ class Lane:
             self._see_it_end(score, result)
             self._deliver_late(result)
             self._wait_for_quiet(result)
-            pictures["run"] = picture_of(self.world, self.model, going_on[0], began=began)
-            pictures["score"] = picture_of(self.world, self.model, score, began=began)
+            for kind, run_id in (("run", going_on[0]), ("score", score)):
+                pictures[kind] = self._picture(run_id, began)
         result.injected += self._injected
         self._tidy()
         return result, pictures
+
+    def _picture(self, run_id: str, began: dt.datetime) -> Picture:
+        return patiently(lambda: picture_of(self.world, self.model, run_id, began=began))
 
     def _tidy(self) -> None:
         """Delete the tables of runs that nobody asks for any more: hundreds of them would slow every statement down."""
@@ -218,7 +222,7 @@ class Lane:
             # Asked again when a function has ended, not all the time: a poll is a query, and costs what a stage costs.
             self._moved.wait(1.0)
             self._moved.clear()
-        events = [(e.stage, e.status, e.attempt) for e in self.world.app.ledger(self.model).events(run_id)]
+        events = [(e.stage, e.status, e.attempt) for e in self._events(run_id)]
         result.stuck.append(f"{run_id}, after {self._deliveries} deliveries: {events}")
         return "STUCK"
 
@@ -230,7 +234,7 @@ class Lane:
         return bool(scenario.outage or lasting)
 
     def _replay(self, run_id: str, result: Result) -> None:
-        events = self.world.app.ledger(self.model).events(run_id)
+        events = self._events(run_id)
         try:
             message = message_to_replay(events, model=self.model)
         except StateError as error:
@@ -245,8 +249,11 @@ class Lane:
             pause=0.3,
         )
 
+    def _events(self, run_id: str) -> list[Event]:
+        return patiently(lambda: self.world.app.ledger(self.model).events(run_id))
+
     def _row(self, run_id: str) -> Mapping[str, Any] | None:
-        rows = self.world.app.ledger(self.model).read("recent_runs")
+        rows = patiently(lambda: self.world.app.ledger(self.model).read("recent_runs"))
         return next((row for row in rows if row["run_id"] == run_id), None)
 
     def _deliver_late(self, result: Result) -> None:

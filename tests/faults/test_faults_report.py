@@ -5,12 +5,13 @@ import json
 import re
 import shlex
 
+from etl.errors import UnavailableError
 from tests.faults.calls import Fault
 from tests.faults.progress import Progress
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Result
-from tests.faults.waiting import wait_while_moving
+from tests.faults.waiting import patiently, wait_while_moving
 
 SCENARIO = Scenario("killed before a call", {"train": Fault(3, "kill-before")}, seed=7)
 
@@ -56,3 +57,15 @@ def test_waiting_goes_on_while_something_moves_and_ends_when_nothing_does() -> N
     steps = iter(range(10))
     assert wait_while_moving(lambda: next(steps) == 9, lambda: object(), seconds=0, pause=0)
     assert not wait_while_moving(lambda: False, lambda: "the same", seconds=0.02, pause=0.005)
+
+
+def test_a_service_that_is_slow_for_a_while_is_asked_again() -> None:
+    answers = iter([UnavailableError("busy"), UnavailableError("busy"), 7])
+
+    def ask() -> int:
+        answer = next(answers)
+        if isinstance(answer, UnavailableError):
+            raise answer
+        return answer
+
+    assert patiently(ask) == 7

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+from etl.errors import UnavailableError
+
+Answer = TypeVar("Answer")
+_TRIES = 20
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.03) -> bool:
@@ -29,3 +35,17 @@ def wait_while_moving(
             return False
         time.sleep(pause)
     return True
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """The answer, also of a service that a busy machine makes so slow that its client gives up.
+
+    Raises:
+        UnavailableError: It never answered.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except UnavailableError:
+            time.sleep(0.5)
+    return ask()
