@@ -24,3 +24,10 @@
 SELECT * FROM {{ table | replace('__' ~ earlier.slug ~ '__', '__' ~ run ~ '__') }}{{ ' UNION ALL' if not loop.last }}
   {% endfor %}
 {%- endmacro %}
+
+{# Of the rows of all days, those of the deals of the day's pairs: a condition, for a table that is joined more than once. #}
+{% macro of_pairs(pairs, earlier) -%}
+  {%- if earlier and earlier.runs -%}
+    AND deal_key IN (SELECT left_key FROM {{ pairs }} UNION ALL SELECT right_key FROM {{ pairs }})
+  {%- endif -%}
+{%- endmacro %}

@@ -14,7 +14,7 @@ WITH codes AS (
     token AS code,
     idf
   FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
-  WHERE field = 'code'
+  WHERE field = 'code' {{ days.of_pairs(run_table.compared_pairs, earlier | default(none)) }}
 ),
 
 sought AS (

@@ -16,7 +16,7 @@ WITH sequences AS (
     token,
     idf
   FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
-  WHERE field IN ('pair', 'gram')
+  WHERE field IN ('pair', 'gram') {{ days.of_pairs(run_table.compared_pairs, earlier | default(none)) }}
 )
 
 SELECT

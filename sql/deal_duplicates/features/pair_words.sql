@@ -11,7 +11,7 @@ CREATE OR REPLACE TABLE {{ run_table.pair_words }} AS
 WITH words AS (
   SELECT *
   FROM {{ days.united(run_table.deal_weights, earlier | default(none)) }}
-  WHERE field = 'word'
+  WHERE field = 'word' {{ days.of_pairs(run_table.compared_pairs, earlier | default(none)) }}
 ),
 
 from_left AS (
