@@ -371,9 +371,11 @@ def _lookup_maker(lookup: Lookup, table: pa.Table) -> Maker:
 
 
 def _fingerprint(rendered: Sequence[Rendered], parameters: Mapping[str, Any], frozen: Mapping[str, pa.Table]) -> str:
-    """Tells SQL and statistics from others."""
-    digest = hashlib.sha256(repr(sorted(parameters.items())).encode())
+    """Tells SQL, the parameters in it, and statistics from others."""
+    digest = hashlib.sha256()
     for one in rendered:
+        used = {parameter.name for parameter in one.query.find_all(exp.Parameter)}
+        digest.update(repr(sorted((name, parameters.get(name)) for name in used)).encode())
         digest.update(one.query.sql("bigquery").encode())
     for name, table in sorted(frozen.items()):
         sums = [pc.sum(c).as_py() for c in table.columns if pa.types.is_integer(c.type) or pa.types.is_floating(c.type)]

@@ -181,6 +181,18 @@ def test_the_loops_of_one_pair_are_asked_and_where_they_fail_the_columns_answer(
     assert len(asked) == 1
 
 
+def test_an_index_outlives_a_change_of_parameters_that_its_sql_does_not_read() -> None:
+    templates = Templates.from_tree(MODEL)
+    policy = policy_of(templates)
+
+    def fingerprint(**changed: Any) -> str:
+        mine = policy.model_copy(update={"parameters": {**policy.parameters, **changed}})
+        return CompiledFeatures(templates, mine, serving_policy(mine), FROZEN).fingerprint
+
+    assert fingerprint(nobody_reads_this=1) == fingerprint()
+    assert fingerprint(block_size=3) != fingerprint()
+
+
 def test_one_process_builds_the_index_and_the_others_read_it(tmp_path: Path) -> None:
     compiled = program().compiled
     assert compiled is not None
