@@ -83,16 +83,19 @@ class BigQueryConsumer(Consumer):
     def deliver(self, deliveries: list[Delivery]) -> None:
         """Write the rows; acknowledge those taken, fail those that do not fit, release all if BigQuery did not answer."""
         rows: dict[str, dict[str, Any]] = {}
+        misfits = False
         for delivery in deliveries:
             try:
                 rows[delivery.ack_id] = self._row(delivery)
             except ValueError as error:
-                self._table = None  # Its schema may have changed; the next delivery sees the new one.
+                misfits = True
                 self._broker.fail(self.name, [delivery.ack_id], str(error))
         self._written_at = time.monotonic()
         ids = {delivery.ack_id: delivery.message.message_id for delivery in deliveries}
         if rows:
             self._write({ack_id: (ids[ack_id], row) for ack_id, row in rows.items()})
+        if misfits:
+            self._table = None  # Its schema may have changed; read it again.
 
     def _write(self, rows: dict[str, _IdentifiedRow]) -> None:
         """Write rows by ack ID and settle each."""
