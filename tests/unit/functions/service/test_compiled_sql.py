@@ -104,6 +104,19 @@ def test_what_it_does_not_know_it_refuses_by_name(run: Any, query: str, named: s
         run(query)
 
 
+HOSTILE = "'); raise SystemExit #\n\\'\"{x}"
+
+
+@ENGINES
+def test_names_and_texts_in_sql_are_never_code(run: Any) -> None:
+    literal = sqlglot.exp.Literal.string(HOSTILE).sql("bigquery")
+    name = sqlglot.exp.to_identifier("x'] ; raise SystemExit #", quoted=True).sql("bigquery")
+    inner = f"SELECT k, {literal} AS {name} FROM r WHERE {literal} = @text"
+    query = f"SELECT {name} AS t, COUNT(*) AS {name} FROM ({inner}) AS {name} WHERE {name}.k IN (1, 2) GROUP BY {name}.{name}"
+    query = query.replace(f"SELECT {name} AS t", f"SELECT {name}.{name} AS t")
+    assert run(query, text=HOSTILE) == [(HOSTILE, 3)]
+
+
 def test_what_is_nested_too_deep_for_loops_is_refused_and_not_met_by_a_request() -> None:
     deep = "x" + " + 1" * 300
     assert run_by_columns(f"SELECT {deep} AS y FROM r WHERE k = 2") == [(297.5,)]

@@ -225,7 +225,12 @@ def shipped_code() -> Iterator[tuple[str, ast.AST]]:
                 yield path.relative_to(ROOT).as_posix(), node
 
 
-def test_nothing_unpickles_evaluates_or_starts_a_shell() -> None:
+# The service writes a version's SQL as loops: numbered variables, operators, and texts and names as Python quotes them. Who
+# can change that SQL can run any query as the service; test_compiled_sql.py tries to get out of the quotes.
+COMPILES_SQL = "functions/service/engine/rows/body.py calls exec"
+
+
+def test_nothing_else_unpickles_evaluates_or_starts_a_shell() -> None:
     names = {"pickle", "cloudpickle", "joblib", "marshal", "shelve", "dill"}
     found = []
     for where, node in shipped_code():
@@ -239,7 +244,7 @@ def test_nothing_unpickles_evaluates_or_starts_a_shell() -> None:
             found += [
                 f"{where} starts a shell" for k in node.keywords if k.arg == "shell" and ast.unparse(k.value) != "False"
             ]
-    assert found == []
+    assert found == [COMPILES_SQL]
 
 
 def test_an_unknown_model_is_refused_before_its_folder_is_looked_for() -> None:
