@@ -205,6 +205,7 @@ class RunState(RuleBasedStateMachine):
         run = self._run(message)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(protocol.STAGES, message.stage, stage)  # type: ignore[arg-type]
+            patch.setitem(protocol.TIDIES, message.stage, lambda _run: None)  # type: ignore[arg-type]
             try:
                 protocol.run_stage(run, self.books)
             except (Killed, StillRunning):
