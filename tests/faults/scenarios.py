@@ -108,10 +108,11 @@ def starts(draw: random.Random, rounds: int = 1) -> Iterator[Scenario]:
 def failing_candidates(calls: Calls) -> Iterator[Scenario]:
     """One candidate that cannot be trained, for a reason that no retry mends; the run goes on with the other."""
     jobs = [call["call"] for call in calls["train"] if call["job"]]
-    # The first and the last job of the stage are the ledger's.
-    for number in jobs[1:-1]:
+    # The first and the last job of the stage are the ledger's. A fault strikes the first job from its call on, and how often a
+    # stage polls is chance: counted from the job before, it strikes a candidate's however many calls there are between.
+    for before in jobs[:-2]:
         for name in ("bigquery.job.invalidQuery", "bigquery.job.resourcesExceeded"):
-            yield Scenario(ONE_CANDIDATE, {"train": Fault(number, name)})
+            yield Scenario(ONE_CANDIDATE, {"train": Fault(before + 1, name)})
 
 
 def _can_strike(error: InjectedError, call: Mapping[str, Any]) -> bool:
