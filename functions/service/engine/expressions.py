@@ -16,7 +16,16 @@ from functions.service.engine import aggregates, numbers, texts, windows
 from functions.service.engine.columns import Column, EngineError, ListColumn, TextColumn, constant
 from functions.service.engine.columns import joined as stacked
 from functions.service.engine.grouping import Groups, grouped
-from functions.service.engine.parsing import AGGREGATE_KINDS, alias_of, type_of
+from functions.service.engine.parsing import (
+    AGGREGATE_KINDS,
+    alias_of,
+    check_series,
+    check_window,
+    range_as_comparisons,
+    shift_of,
+    type_of,
+    window_order,
+)
 from functions.service.engine.relations import Frame
 from functions.service.engine.text_functions import TextFunction, text_function
 
@@ -216,8 +225,7 @@ class Expressions:
         return evaluate
 
     def _between(self, node: exp.Expr) -> Evaluate:
-        low = exp.GTE(this=node.this, expression=node.args["low"])
-        return self.compile(exp.And(this=low, expression=exp.LTE(this=node.this, expression=node.args["high"])))
+        return self.compile(range_as_comparisons(node))
 
     def _in(self, node: exp.Expr) -> Evaluate:
         if not node.expressions or node.args.get("query") or node.args.get("unnest"):
@@ -295,8 +303,7 @@ class Expressions:
         return evaluate
 
     def _series(self, node: exp.Expr) -> Evaluate:
-        if node.args.get("step") is not None and node.args["step"].sql() != "1":
-            raise EngineError("GENERATE_ARRAY with a step")
+        check_series(node)
         ends = self._all([node.args["start"], node.args["end"]])
 
         def evaluate(frame: Frame) -> Column:
@@ -333,16 +340,11 @@ class Expressions:
         return lambda frame, groups: reduce(value(frame).spread(frame.count), groups)
 
     def _window(self, node: exp.Expr) -> Evaluate:
-        more = {n for n, v in node.args.items() if v and n not in {"this", "partition_by", "order", "over"}}
-        if more:
-            raise EngineError(f"a window with {', '.join(sorted(more))}")
+        check_window(node)
         partition = tuple(node.args.get("partition_by") or ())
-        order = node.args.get("order")
         partitions = self._partitions(partition)
         function = node.this
         if isinstance(function, AGGREGATE_KINDS):
-            if order is not None:
-                raise EngineError(f"a running aggregate: {node.sql('bigquery')[:80]}")
             reduce = self.aggregate(function)
 
             def over(frame: Frame) -> Column:
@@ -350,15 +352,12 @@ class Expressions:
                 return reduce(frame, groups).take(of_rows)
 
             return over
-        ordered = self._ordering(partition, order)
+        ordered = self._ordering(partition, window_order(node))
         if type(function) in _RANKS:
             place = _RANKS[type(function)]
             return lambda frame: place(ordered(frame))
         if isinstance(function, exp.Lead | exp.Lag):
-            if function.args.get("default") is not None:
-                raise EngineError("LEAD or LAG with a default")
-            by = int(function.args["offset"].sql()) if function.args.get("offset") is not None else 1
-            value, step = self.compile(function.this), by if isinstance(function, exp.Lead) else -by
+            value, step = self.compile(function.this), shift_of(function)
             return lambda frame: windows.shifted(value(frame).spread(frame.count), ordered(frame), step)
         raise EngineError(f"{function.key.upper()} as a window function")
 
@@ -375,15 +374,11 @@ class Expressions:
 
         return evaluate
 
-    def _ordering(self, partition: tuple[exp.Expr, ...], order: exp.Expr | None) -> Callable[[Frame], windows.Ordering]:
+    def _ordering(
+        self, partition: tuple[exp.Expr, ...], order: Sequence[tuple[exp.Expr, bool]]
+    ) -> Callable[[Frame], windows.Ordering]:
         partitions = self._partitions(partition)
-        keys = []
-        for one in order.expressions if order is not None else ():
-            descending = bool(one.args.get("desc"))
-            # sqlglot notes the dialect's own default: NULLs are the smallest values.
-            if one.args.get("nulls_first") not in {None, not descending}:
-                raise EngineError(f"ORDER BY with NULLS FIRST or LAST: {one.sql('bigquery')}")
-            keys.append((self.compile(one.this), descending))
+        keys = [(self.compile(node), descending) for node, descending in order]
 
         def evaluate(frame: Frame) -> windows.Ordering:
             groups, _ = partitions(frame)

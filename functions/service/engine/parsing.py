@@ -60,6 +60,27 @@ def check_parts(node: exp.Select) -> None:
         raise EngineError("GROUP BY a place in the list")
 
 
+def check_source(node: exp.Expr) -> None:
+    """Refuse a table of a FROM with something at it that nobody here knows.
+
+    Raises:
+        EngineError: A bracketed join, a pivot, a sample.
+    """
+    if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
+        raise EngineError(f"{node.sql('bigquery')[:80]} in a FROM")
+
+
+def add_source(sources: dict[str, Sequence[str]], alias: str, names: Sequence[str]) -> None:
+    """Note a table of a FROM and its columns.
+
+    Raises:
+        EngineError: There is one of that alias already, or it has none.
+    """
+    if alias in sources or not alias:
+        raise EngineError(f"two tables {alias!r} in a FROM")
+    sources[alias] = names
+
+
 def check_join(join: exp.Join) -> tuple[bool, exp.Expr | None]:
     """Whether a join is a left one, and its condition.
 
@@ -128,6 +149,75 @@ def alias_of(node: exp.Expr, sources: Sources) -> str:
     if len(holders) != 1:
         raise EngineError(f"the column {node.sql('bigquery')}, which {len(holders)} tables have")
     return holders[0]
+
+
+def spellings(key: exp.Expr, sources: Sources) -> list[exp.Expr]:
+    """A key of a GROUP BY as a SELECT may write it: a column with and without its table's alias.
+
+    Raises:
+        EngineError: It is a column of no table, or of several.
+    """
+    if not isinstance(key, exp.Column):
+        return [key]
+    return [key, exp.column(key.name), exp.column(key.name, table=alias_of(key, sources))]
+
+
+def range_as_comparisons(node: exp.Expr) -> exp.And:
+    """BETWEEN as what it stands for."""
+    low = exp.GTE(this=node.this, expression=node.args["low"])
+    return exp.And(this=low, expression=exp.LTE(this=node.this, expression=node.args["high"]))
+
+
+def check_window(node: exp.Expr) -> None:
+    """Refuse a window that nobody here knows.
+
+    Raises:
+        EngineError: A frame, or an aggregate that runs along an order.
+    """
+    more = {n for n, v in node.args.items() if v and n not in {"this", "partition_by", "order", "over"}}
+    if more:
+        raise EngineError(f"a window with {', '.join(sorted(more))}")
+    if isinstance(node.this, AGGREGATE_KINDS) and node.args.get("order") is not None:
+        raise EngineError(f"a running aggregate: {node.sql('bigquery')[:80]}")
+
+
+def window_order(node: exp.Expr) -> list[tuple[exp.Expr, bool]]:
+    """What a window is ordered by, and whether descending; NULLs are the smallest values.
+
+    Raises:
+        EngineError: NULLs are put elsewhere.
+    """
+    order = node.args.get("order")
+    keys = []
+    for one in order.expressions if order is not None else ():
+        descending = bool(one.args.get("desc"))
+        # sqlglot notes the dialect's own default, too.
+        if one.args.get("nulls_first") not in {None, not descending}:
+            raise EngineError(f"ORDER BY with NULLS FIRST or LAST: {one.sql('bigquery')}")
+        keys.append((one.this, descending))
+    return keys
+
+
+def shift_of(function: exp.Expr) -> int:
+    """By how many rows LEAD (1 and more) and LAG (-1 and less) look away.
+
+    Raises:
+        EngineError: Another value is wanted where there is no such row.
+    """
+    if function.args.get("default") is not None:
+        raise EngineError("LEAD or LAG with a default")
+    by = int(function.args["offset"].sql()) if function.args.get("offset") is not None else 1
+    return by if isinstance(function, exp.Lead) else -by
+
+
+def check_series(node: exp.Expr) -> None:
+    """Refuse GENERATE_ARRAY by another step than 1.
+
+    Raises:
+        EngineError: It has one.
+    """
+    if node.args.get("step") is not None and node.args["step"].sql() != "1":
+        raise EngineError("GENERATE_ARRAY with a step")
 
 
 def aggregates_in(node: exp.Expr) -> list[exp.Expr]:

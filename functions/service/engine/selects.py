@@ -15,7 +15,15 @@ from functions.service.engine.columns import Column, EngineError, ListColumn
 from functions.service.engine.expressions import Evaluate, Expressions
 from functions.service.engine.grouping import Groups, grouped
 from functions.service.engine.numbers import is_true
-from functions.service.engine.parsing import aggregates_in, check_join, check_parts, keys_of, unnested
+from functions.service.engine.parsing import (
+    add_source,
+    aggregates_in,
+    check_join,
+    check_parts,
+    check_source,
+    keys_of,
+    unnested,
+)
 from functions.service.engine.relations import Frame, Relation, matches, union
 from functions.service.engine.strings import Pool
 
@@ -171,8 +179,7 @@ class _Select:
         return self._crossed(node.this)
 
     def _source(self, node: exp.Expr) -> tuple[str, Run]:
-        if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
-            raise EngineError(f"{node.sql('bigquery')[:80]} in a FROM")
+        check_source(node)
         if isinstance(node, exp.Table):
             name = node.name
             if name not in self._schema:
@@ -184,13 +191,8 @@ class _Select:
             alias, names, run = node.alias, query.names, query.run
         else:
             raise EngineError(f"{node.key.upper()} in a FROM")
-        self._add(alias, names)
+        add_source(self._sources, alias, names)
         return alias, run
-
-    def _add(self, alias: str, names: Sequence[str]) -> None:
-        if alias in self._sources or not alias:
-            raise EngineError(f"two tables {alias!r} in a FROM")
-        self._sources[alias] = names
 
     def _crossed(self, node: exp.Expr) -> Callable[[Frame, Tables], Frame]:
         if isinstance(node, exp.Unnest):
@@ -211,7 +213,7 @@ class _Select:
     def _unnest(self, node: exp.Unnest) -> Callable[[Frame, Tables], Frame]:
         name, place = unnested(node)
         array = Expressions(dict(self._sources), self._parameters).compile(node.expressions[0])
-        self._add(f"unnest {name}", (name,) if place is None else (name, place))
+        add_source(self._sources, f"unnest {name}", (name,) if place is None else (name, place))
 
         def step(frame: Frame, _tables: Tables) -> Frame:
             lists = array(frame).spread(frame.count)
@@ -273,11 +275,9 @@ class _Select:
             node: (lambda frame, name=name: frame.column("grouped", name))
             for node, name in zip([*keys, *found], names, strict=True)
         }
-        for key in keys:  # the same key with and without its table's alias
-            if isinstance(key, exp.Column):
-                alias = parsing.alias_of(key, self._sources)
-                for same in (exp.column(key.name), exp.column(key.name, table=alias)):
-                    given.setdefault(same, given[key])
+        for key in keys:
+            for same in parsing.spellings(key, self._sources):
+                given.setdefault(same, given[key])
 
         def apply(frame: Frame) -> Frame:
             columns = [one(frame).spread(frame.count) for one in key_values]

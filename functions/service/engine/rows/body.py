@@ -173,11 +173,9 @@ class Body:
         if keys:
             self.emit(f"{''.join(f'k{place}, ' for place in range(len(keys)))} = key")
         given = {key: f"k{place}" for place, key in enumerate(keys)}
-        for key in keys:  # the same key with and without its table's alias
-            if isinstance(key, exp.Column):
-                alias = parsing.alias_of(key, self._sources)
-                for same in (exp.column(key.name), exp.column(key.name, table=alias)):
-                    given.setdefault(same, given[key])
+        for key in keys:
+            for same in parsing.spellings(key, self._sources):
+                given.setdefault(same, given[key])
         for place, node in enumerate(reduced):
             self.emit(f"a{place} = {self._reduce(node)}(group[{place}])")
             given[node] = f"a{place}"
@@ -235,32 +233,21 @@ class Body:
 
     def _window(self, node: exp.Window, place: int, carry: Callable[[str], str]) -> str:
         """The statement that makes the list of what a window function says of each row."""
-        more = {n for n, v in node.args.items() if v and n not in {"this", "partition_by", "order", "over"}}
-        if more:
-            raise EngineError(f"a window with {', '.join(sorted(more))}")
+        parsing.check_window(node)
         partition = [self.writer.value(one) for one in node.args.get("partition_by") or ()]
         parts = f"{carry('(' + ''.join(one + ', ' for one in partition) + ')')}s"
-        order, function = node.args.get("order"), node.this
-        keys: list[str] = []
-        for one in order.expressions if order is not None else ():
-            descending = bool(one.args.get("desc"))
-            # sqlglot notes the dialect's own default: NULLs are the smallest values.
-            if one.args.get("nulls_first") not in {None, not descending}:
-                raise EngineError(f"ORDER BY with NULLS FIRST or LAST: {one.sql('bigquery')}")
-            keys.append(f"({carry(self.writer.value(one.this))}s, {descending})")
+        function = node.this
+        keys = [f"({carry(self.writer.value(one))}s, {down})" for one, down in parsing.window_order(node)]
         ordering = f"[{', '.join(keys)}]"
         if type(function) in _REDUCE:
-            if order is not None:
-                raise EngineError(f"a running aggregate: {node.sql('bigquery')[:80]}")
             self._objects["over"] = tables.over
             return f"v{place}s = over({parts}, {carry(self._argument(function))}s, {self._reduce(function)})"
         if type(function) in _RANKS:
             ranks = _RANKS[type(function)]
             self._objects[ranks.__name__] = ranks
             return f"v{place}s = {ranks.__name__}({parts}, {ordering})"
-        if isinstance(function, exp.Lead | exp.Lag) and function.args.get("default") is None:
-            by = int(function.args["offset"].sql()) if function.args.get("offset") is not None else 1
-            step = by if isinstance(function, exp.Lead) else -by
+        if isinstance(function, exp.Lead | exp.Lag):
+            step = parsing.shift_of(function)
             self._objects["shifted"] = tables.shifted
             return f"v{place}s = shifted({parts}, {ordering}, {carry(self.writer.value(function.this))}s, {step})"
         raise EngineError(f"{function.key.upper()} as a window function")

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from functions.service.engine import numbers
 from functions.service.engine.columns import EngineError
-from functions.service.engine.parsing import type_of
+from functions.service.engine.parsing import check_series, range_as_comparisons, type_of
 from functions.service.engine.text_functions import text_function
 
 
@@ -300,8 +300,7 @@ class Writer:
         return self._strict([node.this, node.expression], "(None if {1} == 0 else {0} / {1})".format)
 
     def _between(self, node: exp.Expr) -> str:
-        low = exp.GTE(this=node.this, expression=node.args["low"])
-        return self._and(exp.And(this=low, expression=exp.LTE(this=node.this, expression=node.args["high"])))
+        return self._and(range_as_comparisons(node))
 
     def _in(self, node: exp.Expr) -> str:
         if not all(isinstance(one, exp.Literal) for one in node.expressions):
@@ -331,8 +330,7 @@ class Writer:
         return "[" + ", ".join(f"*({self.value(one)} or ())" for one in (node.this, *node.expressions)) + "]"
 
     def _generateseries(self, node: exp.Expr) -> str:
-        if node.args.get("step") is not None and node.args["step"].sql() != "1":
-            raise EngineError("GENERATE_ARRAY with a step")
+        check_series(node)
         return self._strict([node.args["start"], node.args["end"]], "range({0}, {1} + 1)".format)
 
 

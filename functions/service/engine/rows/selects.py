@@ -10,7 +10,15 @@ from sqlglot import exp
 
 from functions.service.engine import parsing
 from functions.service.engine.columns import EngineError
-from functions.service.engine.parsing import aggregates_in, check_join, check_parts, keys_of, unnested
+from functions.service.engine.parsing import (
+    add_source,
+    aggregates_in,
+    check_join,
+    check_parts,
+    check_source,
+    keys_of,
+    unnested,
+)
 from functions.service.engine.rows import tables
 from functions.service.engine.rows.body import Body
 from functions.service.engine.rows.tables import Table
@@ -112,27 +120,21 @@ class SelectCode:
 
     # FROM and joins.
 
-    def _add(self, alias: str, names: Sequence[str]) -> None:
-        if alias in self.sources or not alias:
-            raise EngineError(f"two tables {alias!r} in a FROM")
-        self.sources[alias] = names
-
     def _source(self, node: exp.Expr) -> tuple[str, str]:
-        if node.args.get("joins") or node.args.get("pivots") or node.args.get("sample"):
-            raise EngineError(f"{node.sql('bigquery')[:80]} in a FROM")
+        check_source(node)
         name = node.name if isinstance(node, exp.Table) else node.alias
         table = self._scope.get(name)
         if table is None or not isinstance(node, exp.Table | exp.Subquery):
             raise EngineError(f"the table {name}, which is not known")
         alias = node.alias or name
-        self._add(alias, self._schema[table])
+        add_source(self.sources, alias, self._schema[table])
         return alias, table
 
     def _crossed(self, node: exp.Expr) -> Callable[[Body], None]:
         if isinstance(node, exp.Unnest):
             element, place = unnested(node)
             alias = f"unnest {element}"
-            self._add(alias, (element,) if place is None else (element, place))
+            add_source(self.sources, alias, (element,) if place is None else (element, place))
             array = node.expressions[0]
             return lambda body: body.unnest(alias, element, place, array)
         alias, table = self._source(node)
