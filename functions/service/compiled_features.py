@@ -27,10 +27,10 @@ from functions.service.engine.rows.program import Find
 from functions.service.engine.selects import distinct
 from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.strings import Pool
-from functions.service.frozen_lookup import JOINT, FrozenLookup
+from functions.service.frozen_lookup import FrozenLookup
 from functions.service.known_deals import Key
 from functions.service.looped_features import LoopedFeatures, kinds_of
-from functions.service.policy import Lookup, ServingPolicy
+from functions.service.policy import ServingPolicy
 from functions.service.rendering import AS_OF, REQUEST_PAIRS, Rendered, rendered_tables
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
@@ -63,44 +63,47 @@ class CompiledFeatures:
         policy: The policy of that run.
         serving: Its section for the service.
         frozen: The frozen tables of that run, by name.
+        lookups: Those that are looked up.
 
     Raises:
         EngineError: Something in the SQL is not known to the engine; the text names it.
     """
 
     def __init__(
-        self, templates: Templates, policy: ModelPolicy, serving: ServingPolicy, frozen: Mapping[str, pa.Table]
+        self,
+        templates: Templates,
+        policy: ModelPolicy,
+        serving: ServingPolicy,
+        frozen: Mapping[str, pa.Table],
+        lookups: Mapping[str, FrozenLookup],
     ) -> None:
         self.serving = serving
         self._parameters = {**policy.parameters, "as_of": np.datetime64(AS_OF, "us")}
         rendered = rendered_tables(templates, policy, serving, serving.features, {serving.deals, REQUEST_PAIRS})
         candidates = rendered_tables(templates, policy, serving, serving.candidates.pairs, {serving.deals})
-        self._lookups = {
-            name: _lookup_maker(lookup, frozen[name]) for name, lookup in serving.lookups.items() if name in frozen
-        }
+        self._lookups = {name: _lookup_maker(lookup) for name, lookup in lookups.items()}
         columns = {name: tuple(table.column_names) for name, table in frozen.items()}
-        self._whole = {name: _whole(table) for name, table in frozen.items() if name not in serving.lookups}
+        whole = {name: table for name, table in frozen.items() if name not in lookups}
+        self._whole = {name: _whole(table) for name, table in whole.items()}
         self.of_deals = self._of_deals(rendered, candidates)
         given = {serving.deals: tuple(DEAL_COLUMNS), REQUEST_PAIRS: tuple(PAIR_COLUMNS), **columns}
         both = {**candidates, **rendered}
-        self._features = Program(
-            {name: one.query for name, one in both.items() if name != serving.candidates.pairs},
-            given,
-            self._lookups,
-            self._parameters,
-        )
+        queries = {name: one.query for name, one in both.items() if name != serving.candidates.pairs}
+        self._features = Program(queries, given, self._lookups, self._parameters)
         self.fingerprint = _fingerprint([*both.values()], self._parameters, frozen)
         for name in self.of_deals:
             if DEAL_KEY not in self._features.schema[name]:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
-        self.loops = self._looped({n: one.query for n, one in both.items() if n != serving.candidates.pairs}, frozen)
+        self.loops = self._looped(queries, whole, lookups)
         self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
 
-    def _looped(self, queries: Mapping[str, exp.Expr], frozen: Mapping[str, pa.Table]) -> LoopedFeatures | None:
+    def _looped(
+        self, queries: Mapping[str, exp.Expr], whole: Mapping[str, pa.Table], lookups: Mapping[str, FrozenLookup]
+    ) -> LoopedFeatures | None:
         try:
             nobody = self._by_columns([], Pool())
             kinds = {name: kinds_of(nobody(name)) for name in self.of_deals}
-            return LoopedFeatures(queries, self.serving, frozen, self._parameters, kinds)
+            return LoopedFeatures(queries, self.serving, whole, lookups, self._parameters, kinds)
         except EngineError as error:
             log.info("small requests are computed by columns, too", reason=str(error))
             return None
@@ -349,23 +352,19 @@ def _sees_what_differs(select: exp.Select) -> bool:
     )
 
 
-def _lookup_maker(lookup: Lookup, table: pa.Table) -> Maker:
+def _lookup_maker(lookup: FrozenLookup) -> Maker:
     """Makes the rows of a frozen table that a request needs."""
-    values = {c: FrozenLookup(table, lookup.key, c) for c in table.column_names if c not in lookup.key}
-    order = table.column_names
 
     def make(find: Callable[[str], Relation], pool: Pool) -> Relation:
         of = find(lookup.of)
-        keys = distinct(Relation(of.count, {name: of.column(name) for name in lookup.key}))
-        texts = {name: keys.column(name).to_list() + [row[name] for row in lookup.always] for name in lookup.key}
-        wanted = [JOINT.join(parts) if None not in parts else None for parts in zip(*texts.values(), strict=True)]
-        made: dict[str, Column] = {name: TextColumn(pool, texts=column) for name, column in texts.items()}
-        there = np.ones(len(wanted), np.bool_)
-        for name, column in values.items():
-            numbers, known = column.find(wanted)
-            made[name] = Column(numbers)
-            there &= known
-        return Relation(len(wanted), {name: made[name] for name in order}).take(np.flatnonzero(there))
+        different = distinct(Relation(of.count, {name: of.column(name) for name in lookup.key}))
+        parts = [different.column(name).to_list() for name in lookup.key]
+        keys = [*zip(*parts, strict=True), *lookup.always]
+        places, values = lookup.find(keys)
+        made: dict[str, Column] = {name: Column(numbers) for name, numbers in values.items()}
+        for part, name in enumerate(lookup.key):
+            made[name] = TextColumn(pool, texts=[keys[place][part] for place in places.tolist()])
+        return Relation(len(places), {name: made[name] for name in lookup.names})
 
     return make
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -55,10 +56,14 @@ class FeatureProgram:
         self._serving = serving
         self._database = duckdb.connect(config={"threads": 1})
         add_functions(self._database)
-        self._whole: set[str] = set()
-        for name, table in frozen.items():
-            self._add_frozen(name, table)
-        self._lookup_columns = {n: t.column_names for n, t in frozen.items() if n in serving.lookups}
+        self._lookups = {n: FrozenLookup(frozen[n], lookup) for n, lookup in serving.lookups.items() if n in frozen}
+        self._whole = frozen.keys() - self._lookups.keys()
+        for name, lookup in self._lookups.items():
+            for value, kind in lookup.types.items():
+                written = "DOUBLE" if pa.types.is_floating(kind) else "BIGINT"
+                add_function(self._database, f"{name}_{value}", partial(lookup.column, value), 1, written)
+        for name in self._whole:
+            add_table(self._database, name, frozen[name])
         self.sql = self.compose(
             serving.features,
             {serving.deals: _parameter(1, DEAL_COLUMNS), REQUEST_PAIRS: _parameter(2, PAIR_COLUMNS)},
@@ -96,7 +101,7 @@ class FeatureProgram:
     def _compile(self, frozen: Mapping[str, pa.Table]) -> CompiledFeatures | None:
         """The SQL on the service's own engine, if it gives what DuckDB gives for the probes; else DuckDB goes on."""
         try:
-            compiled = CompiledFeatures(self._templates, self._policy, self._serving, frozen)
+            compiled = CompiledFeatures(self._templates, self._policy, self._serving, frozen, self._lookups)
             deals, pairs = probe_deals(), probe_pairs()
             expected = self.compute_in_database(deals, pairs)
             difference = first_difference(expected, compiled.features(compiled.arriving(deals, few=0), pairs, few=0))
@@ -116,18 +121,6 @@ class FeatureProgram:
         connection = self._database.cursor()
         connection.execute(f"PREPARE features AS {self.sql}")
         return connection
-
-    def _add_frozen(self, name: str, table: pa.Table) -> None:
-        lookup = self._serving.lookups.get(name)
-        if lookup is None:
-            add_table(self._database, name, table)
-            self._whole.add(name)
-            return
-        for value in table.column_names:
-            if value not in lookup.key:
-                found = FrozenLookup(table, lookup.key, value)
-                kind = "DOUBLE" if pa.types.is_floating(found.type) else "BIGINT"
-                add_function(self._database, f"{name}_{value}", found.__call__, 1, kind)
 
     def compose(self, target: str, given: Mapping[str, str], *, only: Mapping[str, str] | None = None) -> str:
         """One DuckDB statement for a table of the templates.
@@ -159,17 +152,16 @@ class FeatureProgram:
 
     def _looked_up(self, name: str) -> exp.Query:
         """The rows of a frozen table that a request needs."""
-        lookup = self._serving.lookups[name]
+        lookup = self._lookups[name]
         keys = [exp.column(k) for k in lookup.key]
         wanted: exp.Query = exp.select(*keys).distinct().from_(lookup.of)
-        for row in lookup.always:
-            constants = [exp.alias_(exp.Literal.string(row[k]), k) for k in lookup.key]
+        for key in lookup.always:
+            constants = [exp.alias_(exp.Literal.string(part), k) for part, k in zip(key, lookup.key, strict=True)]
             wanted = exp.union(wanted, exp.select(*constants), distinct=True)
         joined = exp.func("concat_ws", exp.Literal.string(JOINT), *(k.copy() for k in keys))
         values = [
             exp.alias_(exp.Anonymous(this=f"{name}_{column}", expressions=[joined.copy()]), column)
-            for column in self._lookup_columns[name]
-            if column not in lookup.key
+            for column in lookup.types
         ]
         found = exp.select(*keys, *values).from_(wanted.subquery("wanted"))
         known = exp.or_(*(exp.not_(exp.Is(this=exp.column(v.alias), expression=exp.Null())) for v in values))

@@ -8,17 +8,16 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from sqlglot import exp
 
-from functions.service.engine.columns import Column, RowColumn, TextColumn
+from functions.service.engine.columns import TextColumn, typed_column
 from functions.service.engine.relations import Relation
 from functions.service.engine.rows.program import Find, Made, Program
 from functions.service.engine.rows.tables import Table
 from functions.service.engine.strings import Pool
-from functions.service.frozen_lookup import JOINT, FrozenLookup
-from functions.service.policy import Lookup, ServingPolicy
+from functions.service.frozen_lookup import FrozenLookup
+from functions.service.policy import ServingPolicy
 from functions.service.rendering import REQUEST_PAIRS
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
@@ -32,7 +31,8 @@ class LoopedFeatures:
     Args:
         queries: The SELECT of each table, in the order of their needs.
         serving: The policy's section for the service.
-        frozen: The frozen tables, by name.
+        whole: The frozen tables that are read whole, by name.
+        lookups: Those that are looked up.
         parameters: Values of `@name`.
         of_deals: The tables that follow from deals alone, and their columns' types.
 
@@ -44,18 +44,15 @@ class LoopedFeatures:
         self,
         queries: Mapping[str, exp.Expr],
         serving: ServingPolicy,
-        frozen: Mapping[str, pa.Table],
+        whole: Mapping[str, pa.Table],
+        lookups: Mapping[str, FrozenLookup],
         parameters: Mapping[str, Any],
         of_deals: Mapping[str, Kinds],
     ) -> None:
         self._serving = serving
         self._of_deals = of_deals
-        self._frozen = {
-            name: Table(table.num_rows, table.to_pydict())
-            for name, table in frozen.items()
-            if name not in serving.lookups
-        }
-        made = {name: _made(lookup, frozen[name]) for name, lookup in serving.lookups.items() if name in frozen}
+        self._frozen = {name: Table(table.num_rows, table.to_pydict()) for name, table in whole.items()}
+        made = {name: _made(lookup) for name, lookup in lookups.items()}
         given = {serving.deals: tuple(DEAL_COLUMNS), REQUEST_PAIRS: tuple(PAIR_COLUMNS)}
         given |= {name: tuple(table.columns) for name, table in self._frozen.items()}
         self._program = Program(queries, given, made, parameters, [serving.features, *of_deals])
@@ -69,7 +66,7 @@ class LoopedFeatures:
         """A table of deals as columns."""
         kinds = self._of_deals[name]
         return Relation(
-            table.count, {column: partial(_column, kinds[column], table.columns[column], pool) for column in kinds}
+            table.count, {column: partial(typed_column, kinds[column], table.columns[column], pool) for column in kinds}
         )
 
     def features(self, of_deals: Find, pairs: Sequence[Pair], rivals: Sequence[Pair]) -> list[dict[str, Any]]:
@@ -102,10 +99,6 @@ def kinds_of(relation: Relation) -> Kinds:
     return {name: str if isinstance(column, TextColumn) else column.values.dtype for name, column in columns.items()}
 
 
-def _column(kind: Any, values: list[Any], pool: Pool) -> Column:
-    return TextColumn(pool, texts=values) if kind is str else RowColumn(values, kind)
-
-
 def _plain(kind: str, value: Any) -> Any:
     """A value of raw_deals as SQL sees it here: instants in UTC without a zone, decimals exact."""
     if value is None:
@@ -117,24 +110,16 @@ def _plain(kind: str, value: Any) -> Any:
     return float(value) if kind == "DOUBLE" else value
 
 
-def _made(lookup: Lookup, table: pa.Table) -> Made:
+def _made(lookup: FrozenLookup) -> Made:
     """The rows of a frozen table that a request needs."""
-    values = {c: FrozenLookup(table, lookup.key, c) for c in table.column_names if c not in lookup.key}
-    always = [tuple(row[name] for name in lookup.key) for row in lookup.always]
 
     def make(find: Callable[[str], Table]) -> Table:
         of = find(lookup.of)
-        keys = list(dict.fromkeys(zip(*(of.columns[name] for name in lookup.key), strict=True)))
-        keys = [key for key in keys if None not in key] + always
-        wanted = [JOINT.join(key) for key in keys]
-        found = {name: column.find(wanted) for name, column in values.items()}
-        there = np.ones(len(wanted), np.bool_)
-        for _, known in found.values():
-            there &= known
-        at = np.flatnonzero(there)
-        columns = {name: numbers[at].tolist() for name, (numbers, _) in found.items()}
-        for place, name in enumerate(lookup.key):
-            columns[name] = [keys[row][place] for row in at.tolist()]
-        return Table(len(at), columns)
+        keys = [*dict.fromkeys(zip(*(of.columns[name] for name in lookup.key), strict=True)), *lookup.always]
+        places, values = lookup.find(keys)
+        columns = {name: numbers.tolist() for name, numbers in values.items()}
+        for part, name in enumerate(lookup.key):
+            columns[name] = [keys[place][part] for place in places.tolist()]
+        return Table(len(places), columns)
 
-    return Made(table.column_names, {lookup.of: lookup.key}, make)
+    return Made(lookup.names, {lookup.of: lookup.key}, make)

@@ -62,64 +62,6 @@ class Column:
         return [None if gone else value for value, gone in zip(found, self.null.tolist(), strict=True)]
 
 
-class RowColumn(Column):
-    """Numbers, truth values, dates, instants or decimals of a few rows, as Python's own values.
-
-    Args:
-        items: The value of each row, None for NULL.
-        kind: NumPy's type of them.
-    """
-
-    __slots__ = ("_made", "items", "kind")
-
-    def __init__(self, items: list[Any], kind: Any) -> None:
-        self.items = items
-        self.kind = kind
-        self._made: Column | None = None
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def _column(self) -> Column:
-        if self._made is None:
-            items, null = self.items, None
-            if None in items:
-                null = np.array([one is None for one in items], np.bool_)
-                nothing = _NOTHING.get(self.kind.kind, 0)
-                items = [nothing if one is None else one for one in items]
-            self._made = Column(np.array(items, self.kind), null)
-        return self._made
-
-    @property
-    def values(self) -> Array:  # type: ignore[override]  # computed here, a slot there
-        """The values as NumPy has them."""
-        return self._column().values
-
-    @property
-    def null(self) -> Mask | None:  # type: ignore[override]  # as above
-        """Where NULL, None for nowhere."""
-        return self._column().null
-
-    def take(self, places: Codes) -> RowColumn:
-        """The rows at these places."""
-        items = self.items
-        return RowColumn([items[place] for place in places.tolist()], self.kind)
-
-    def hidden(self, where: Mask) -> RowColumn:
-        """NULL in these rows as well."""
-        return RowColumn(
-            [None if gone else one for one, gone in zip(self.items, where.tolist(), strict=True)], self.kind
-        )
-
-    def to_list(self) -> list[Any]:
-        """Python's own values."""
-        return self.items
-
-
-# What stands where NULL is, by NumPy's letter of the type; elsewhere 0.
-_NOTHING: dict[str, Any] = {"M": dt.date(1970, 1, 1), "O": Decimal(0)}
-
-
 class TextColumn(Column):
     """Texts of one pool.
 
@@ -259,11 +201,6 @@ def constant(value: Any, pool: Pool) -> Column:
     return Column(np.array([value]))
 
 
-def text_column(pool: Pool, texts: list[str | None]) -> TextColumn:
-    """A column of these texts."""
-    return TextColumn(pool, texts=texts)
-
-
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -276,6 +213,17 @@ def _column_of(values: Sequence[Any], make: Callable[[Any], Any], nothing: Any, 
     null = np.array([value is None for value in values], np.bool_)
     filled = [nothing if value is None else make(value) for value in values]
     return Column(np.array(filled, kind), null if null.any() else None)
+
+
+def typed_column(kind: Any, values: Sequence[Any], pool: Pool) -> Column:
+    """A column of Python's own values; `kind` is `str` for text, else NumPy's type."""
+    if kind is str:
+        return TextColumn(pool, texts=list(values))
+    return _column_of(values, lambda value: value, _NOTHING.get(kind.kind, 0), kind)
+
+
+# What stands where NULL is, by NumPy's letter of the type; elsewhere 0.
+_NOTHING: dict[str, Any] = {"M": dt.date(1970, 1, 1), "O": Decimal(0)}
 
 
 def column_of(kind: str, values: Sequence[Any], pool: Pool) -> Column:
@@ -303,8 +251,6 @@ def joined(columns: Sequence[Column]) -> Column:
         if any(c.is_coded for c in coded):
             return TextColumn(pool, codes=np.concatenate([c.codes for c in coded]))
         return TextColumn(pool, texts=[text for c in coded for text in c.texts])
-    if all(isinstance(c, RowColumn) for c in columns) and len({c.kind for c in columns}) == 1:  # type: ignore[attr-defined]  # all are such
-        return RowColumn([one for c in columns for one in c.to_list()], columns[0].kind)  # type: ignore[attr-defined]  # as above
     null = None
     if any(c.null is not None for c in columns):
         null = np.concatenate([np.zeros(len(c), np.bool_) if c.null is None else c.null for c in columns])

@@ -200,7 +200,9 @@ def test_an_index_outlives_a_change_of_parameters_that_its_sql_does_not_read() -
 
     def fingerprint(**changed: Any) -> str:
         mine = policy.model_copy(update={"parameters": {**policy.parameters, **changed}})
-        return CompiledFeatures(templates, mine, serving_policy(mine), FROZEN).fingerprint
+        compiled = FeatureProgram(templates, mine, serving_policy(mine), FROZEN).compiled
+        assert compiled is not None
+        return compiled.fingerprint
 
     assert fingerprint(nobody_reads_this=1) == fingerprint()
     assert fingerprint(block_size=3) != fingerprint()
