@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from .bigquery_types import is_list, is_numeric
+from .design import Floats
 from .errors import BqmlError
 from .kmeans import KMeansLearner, points_of
 from .linear import probabilities
 from .metrics import predicted_codes
 from .model import Model
+from .online_numbers import OnlineNumbers
 from .pca import PcaLearner
 from .scoring import supervised
 from .trees import TreeLearner
@@ -27,6 +29,7 @@ class OnlinePredictor:
         self._names = [field.name for field in model.features]
         self._known = set(self._names)
         self._trees = isinstance(model.fit.learner, TreeLearner)
+        self._numbers = OnlineNumbers.of(model)
         self._labels = model.classes.texts() if model.classes is not None else []
 
     def predict(self, instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -39,6 +42,9 @@ class OnlinePredictor:
             return []
         for index, instance in enumerate(instances):
             self._check(index, instance)
+        margins = self._numbers.margins(instances) if self._numbers is not None else None
+        if margins is not None:
+            return self._answers(margins)
         columns = [
             _column(field, [instance.get(field.name) for instance in instances]) for field in self._model.features
         ]
@@ -48,7 +54,7 @@ class OnlinePredictor:
     def _check(self, index: int, instance: Any) -> None:
         if not isinstance(instance, Mapping):
             raise BqmlError(f"Instance {index} must be an object of feature values.", reason="invalid")
-        if not self._trees:
+        if not self._trees or instance.keys() == self._known:
             return
         missing = [name for name in self._names if name not in instance]
         if missing:
@@ -74,7 +80,11 @@ class OnlinePredictor:
         if isinstance(learner, PcaLearner):
             projected = learner.project(model.encoder.design(batch, intercept=False))
             return [{f"principal_component_{i + 1}": v for i, v in enumerate(row)} for row in projected.tolist()]
-        margins = supervised(learner).margins(model.encoder, batch)
+        return self._answers(supervised(learner).margins(model.encoder, batch))
+
+    def _answers(self, margins: Floats) -> list[dict[str, Any]]:
+        """The rows of a supervised model."""
+        model = self._model
         label = model.label_name
         if model.classes is None:
             values = margins[:, 0].tolist()
