@@ -14,6 +14,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import resource
 import socket
 import statistics
 import subprocess
@@ -100,7 +101,6 @@ def train(app: Any, folder: Path, count: int, trigger: Callable[[str], None]) ->
 def build_index(app: Any, folder: Path, count: int, processes: int) -> tuple[Path, list[dict[str, Any]]]:
     """An index of generated deals for the version that serves; gives its folder and some of the deals."""
     from deployment.endpoint import Endpoint
-    from functions.service.compact_index import CompactIndex
     from functions.service.shared_index import SharedIndexes
     from functions.service.versions import Versions
 
@@ -114,11 +114,15 @@ def build_index(app: Any, folder: Path, count: int, processes: int) -> tuple[Pat
     deals = generated(folder / f"deals-{count}.parquet", count)
     if not where.is_dir():
         started = time.perf_counter()
-        index = CompactIndex.of(compiled, deals, processes=processes)
-        built = time.perf_counter()
-        shared.keep(index, where, dt.datetime.now(dt.UTC))
-        print(f"index of {len(index):,} deals: built in {built - started:.0f} s by {processes} processes", end="")
-        print(f", written in {time.perf_counter() - built:.0f} s")
+        known = shared.build(compiled, deals, where, dt.datetime.now(dt.UTC), processes=processes)
+        most = (
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+        )
+        print(
+            f"index of {known:,} deals: built in {time.perf_counter() - started:.0f} s by {processes} processes", end=""
+        )
+        print(f"; most memory {most[0] / 2**20:.1f} GiB in the first, {most[1] / 2**20:.1f} GiB in each of the others")
     size = sum(file.stat().st_size for file in where.iterdir())
     print(f"index on disk: {size / 2**20:,.0f} MiB")
     some = [{k: v for k, v in deal.items() if k in ASKED} for deal in itertools.islice(deals, 5_000)]

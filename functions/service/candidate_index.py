@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 import duckdb
@@ -33,9 +33,12 @@ class Asked(Protocol):
         """The pairs worth a closer look that each of these deals makes with known deals and with one another."""
 
     def features(
-        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Collection[Pair] = ()
     ) -> list[dict[str, Any]]:
-        """A version's features of pairs of these deals and known ones among their rivals; one row per pair, in any order."""
+        """A version's features of pairs of these deals and known ones among their rivals; one row per pair, in any order.
+
+        The index that `rivals` are of is this one; the pairs themselves may be among them.
+        """
 
 
 class CandidateIndex(Protocol):
@@ -46,7 +49,7 @@ class CandidateIndex(Protocol):
     def request(self, deals: Sequence[Row]) -> Asked:
         """These deals, which stand for the known ones of their IDs, beside the known ones."""
 
-    def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
+    def rivals(self, pairs: Iterable[Pair]) -> Set[Pair]:
         """The pairs that were compared before and share a deal with one of these."""
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
@@ -77,10 +80,11 @@ class AskedOfRows:
         return self._find(self._deals) if self._deals else []
 
     def features(
-        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Collection[Pair] = ()
     ) -> list[dict[str, Any]]:
         """A version's features of pairs."""
         mine = {(deal["source"], deal["deal_id"]) for deal in self._deals}
+        rivals = sorted(set(rivals) - set(pairs))
         others = sorted({key for pair in (*pairs, *rivals) for key in pair} - mine)
         return program.compute([*self._deals, *self._index.deals(others).values()], pairs, rivals)
 

@@ -8,43 +8,67 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from functions.service.comparing import compared_pairs
 from functions.service.compiled_features import Arriving, CompiledFeatures
 from functions.service.engine.columns import Array, Column, TextColumn
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.storage import DEAL_KEY
-from functions.service.engine.strings import NULL, Codes, Pool, StringFile, mapped
+from functions.service.engine.stores import InFolder, InMemory, Store
+from functions.service.engine.string_writer import StringWriter
+from functions.service.engine.strings import NULL, Codes, Pool, StringFile
 from functions.service.feature_program import FeatureProgram
 from functions.service.known_deals import Key
-from functions.service.known_segment import Segment, build, key_hash, side_by_side
-from functions.service.values import Deal, Pair
+from functions.service.known_pairs import KnownPairs, Rivals
+from functions.service.known_segment import Asked, Segment, key_hash
+from functions.service.segment_building import Texts, build, order_values
+from functions.service.values import Deal, Pair, ordered
 
-# Deals whose candidates are looked for at once when an index is built.
-_AT_ONCE = 250
 # Small segments that are put together into one.
 _MANY = 8
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A segment, and which of its deals there is a newer version of."""
+    """A segment, and which of its deals there is a newer version of.
+
+    Attributes:
+        segment: The segment.
+        gone: By place whether there is a newer version.
+        gone_codes: The codes of the keys of those, once for each of them, ascending.
+    """
 
     segment: Segment
     gone: Array
+    gone_codes: Codes
 
-    def without(self, places: Codes | None) -> _Part:
-        """The same segment, in which these deals are gone, too."""
+    @staticmethod
+    def of(segment: Segment) -> _Part:
+        """A segment all of whose deals are current."""
+        return _Part(segment, np.zeros(len(segment), np.bool_), np.zeros(0, np.int64))
+
+    def without(self, places: Codes | None, keys: str, key: str) -> _Part:
+        """The same segment, in which these deals are gone, too; their keys are in column `key` of table `keys`."""
         if places is None or not len(places):
             return self
         gone = self.gone.copy()
         gone[places] = True
-        return _Part(self.segment, gone)
+        rows, _ = self.segment.tables[keys].rows_of(places)
+        codes = self.segment.tables[keys].raw(key, rows).astype(np.int64)
+        return _Part(self.segment, gone, np.sort(np.concatenate([self.gone_codes, codes])))
+
+    def beyond_gone(self, asked: Asked) -> Asked:
+        """The same, looked for as much farther as there are deals that are gone in the blocks."""
+        if asked.beyond is None or not len(self.gone_codes):
+            return asked
+        first, last = (np.searchsorted(self.gone_codes, asked.codes, side) for side in ("left", "right"))
+        return Asked(asked.codes, asked.around, asked.beyond + (last - first))
 
 
 class CompactIndex:
@@ -54,53 +78,60 @@ class CompactIndex:
         features: The version's SQL.
         base: The deals known so far.
         pool: Their texts.
-        compared: By place in `base` where the partners of the deal begin, and the hashes of these partners.
+        compared: Pairs of them that were compared.
     """
 
     def __init__(
-        self, features: CompiledFeatures, base: Segment, pool: Pool, compared: tuple[Codes, Codes] | None = None
+        self, features: CompiledFeatures, base: Segment, pool: Pool, compared: KnownPairs | None = None
     ) -> None:
         self.features = features
         self.pool = pool
-        self._parts: tuple[_Part, ...] = (_Part(base, np.zeros(len(base), np.bool_)),)
+        self._parts: tuple[_Part, ...] = (_Part.of(base),)
         self._recent: dict[Key, Deal] = {}
-        self._starts, self._partners = compared or (np.zeros(len(base) + 1, np.int64), np.zeros(0, np.int64))
+        self._pairs = compared or KnownPairs.none(len(base))
         self._since: dict[int, set[int]] = defaultdict(set)
         self._summaries: dict[tuple[int, str], Relation] = {}
         self._writing = threading.Lock()
 
     @classmethod
-    def of(
-        cls, features: CompiledFeatures, deals: Iterable[Deal], compared: Iterable[Pair] = (), *, processes: int = 1
-    ) -> CompactIndex:
+    def of(cls, features: CompiledFeatures, deals: Iterable[Deal], compared: Iterable[Pair] = ()) -> CompactIndex:
         """An index in memory.
 
         Args:
             features: The version's SQL.
             deals: The known deals, columns as in raw_deals, each once.
             compared: Pairs of them that are compared whatever blocking says: the labelled ones.
-            processes: How many build it side by side; more than one are for a program that does nothing else.
         """
-        pool = Pool()
-        base = build(features, deals, pool, processes)
-        index = cls(features, base, pool)
-        index._starts, index._partners = index._compared_before(processes)
+        pool, store = Pool(), InMemory()
+        index = cls(features, build(features, deals, pool, store), pool)
+        index._compare(store, pool, 1)
         index.remember(compared)
         return index
+
+    @classmethod
+    def write(cls, features: CompiledFeatures, deals: Iterable[Deal], folder: Path, *, processes: int = 1) -> int:
+        """Make an index in files, a batch of deals in memory at a time; gives how many deals there are.
+
+        Args:
+            features: The version's SQL.
+            deals: The known deals, columns as in raw_deals, each once.
+            folder: Takes the files.
+            processes: How many make it side by side; more than one are for a program that does nothing else.
+        """
+        store, texts = InFolder(folder), StringWriter(folder)
+        base = build(features, deals, texts, store, processes)
+        texts.finish()
+        strings = StringFile(folder)
+        index = cls(features, base, Pool(strings, len(strings)))
+        index._compare(store, texts, processes)
+        texts.close()
+        return len(base)
 
     @classmethod
     def read(cls, features: CompiledFeatures, folder: Path) -> CompactIndex:
         """An index in files that processes share, which `write` made."""
         strings = StringFile(folder)
-        compared = mapped(folder / "starts.npy"), mapped(folder / "partners.npy")
-        return cls(features, Segment.read(folder), Pool(strings, len(strings)), compared)
-
-    def write(self, folder: Path) -> None:
-        """Keep what was known at the start in a folder."""
-        self._parts[0].segment.write(folder)
-        StringFile.write(folder, self.pool.texts)
-        np.save(folder / "starts.npy", self._starts)
-        np.save(folder / "partners.npy", self._partners)
+        return cls(features, Segment.read(folder), Pool(strings, len(strings)), KnownPairs.read(folder))
 
     def __len__(self) -> int:
         return sum(len(part.segment) - int(part.gone.sum()) for part in self._parts)
@@ -119,23 +150,44 @@ class CompactIndex:
         names = self._names((mine, known), {*left, *right})
         return [(names[one], names[other]) for one, other in zip(left, right, strict=True)]
 
-    def rivals(self, pairs: Iterable[Pair]) -> set[Pair]:
+    def rivals(self, pairs: Iterable[Pair]) -> Rivals:
         """The pairs that were compared before and share a deal with one of these."""
         involved = sorted({key for pair in pairs for key in pair})
         hashes = [key_hash(key) for key in involved]
-        places = self._parts[0].segment.places(np.array(hashes, np.int64)).tolist()
-        partners: list[tuple[Key, int]] = []
-        for key, hashed, place in zip(involved, hashes, places, strict=True):
-            near = set(self._since.get(hashed, ()))
-            if place != NULL:
-                near.update(self._partners[self._starts[place] : self._starts[place + 1]].tolist())
-            partners += [(key, other) for other in near]
-        names = self._keys_of(sorted({other for _, other in partners}))
-        return {
-            (key, names[other]) if key < names[other] else (names[other], key)
-            for key, other in partners
-            if other in names
-        }
+        base = self._parts[0]
+        places = base.segment.places(np.array(hashes, np.int64))
+        rows = self._pairs.rows_of(places[places != NULL])
+        others = set[Pair]()
+        if len(rows) and base.gone.any():
+            # Of a deal that came again it has to be computed anew what its pairs are ranked by.
+            stale = base.gone[self._pairs.left[rows]] | base.gone[self._pairs.right[rows]]
+            rows, others = rows[~stale], set(self._pair_names(rows[stale]))
+        if self._since:
+            partners = [
+                (key, other) for key, one in zip(involved, hashes, strict=True) for other in self._since.get(one, ())
+            ]
+            names = self._keys_of(sorted({other for _, other in partners}))
+            others |= {ordered(key, names[other]) for key, other in partners if other in names}
+        return Rivals(rows, others, self._pair_names)
+
+    def features_among(self, arriving: Arriving, pairs: Sequence[Pair], rivals: Rivals) -> list[dict[str, Any]]:
+        """Features of pairs of arriving and known deals among rivals that `rivals` of this index gave."""
+        rows, base, asked = rivals.rows, self._parts[0].segment, set(pairs)
+        others = set(rivals.others)
+        if self.features.ranked is None:
+            return self.features.features(arriving, pairs, sorted(set(rivals) - asked))
+        if len(rows):
+            left, right = self._pairs.left[rows].astype(np.int64), self._pairs.right[rows].astype(np.int64)
+            mine = base.places(np.array([key_hash(key) for key in arriving.keys], np.int64))
+            anew = np.isin(left, mine) | np.isin(right, mine)
+            sides = [base.places(np.array([key_hash(pair[side]) for pair in pairs], np.int64)) for side in (0, 1)]
+            is_asked = np.isin((left << 32) | right, (sides[0] << 32) | sides[1])
+            if anew.any():
+                others.update(self._pair_names(rows[anew]))
+            rows = rows[~(anew | is_asked)]
+        pool = arriving.pool
+        known = self._pairs.relation(rows, base.deal_keys, self.features.ranked_columns, pool) if len(rows) else None
+        return self.features.features(arriving, pairs, sorted(others - asked), known_rivals=known)
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, dict[str, Any]]:
         """The latest version of each known deal; the unknown ones are left out."""
@@ -164,12 +216,13 @@ class CompactIndex:
             replaced = {id(segment): places for segment, places, _ in self._where(list(new))}
             self._recent |= new
             together = len(self._parts) > _MANY
-            segment = build(self.features, (self._recent if together else new).values(), self.pool)
+            segment = build(self.features, (self._recent if together else new).values(), self.pool, InMemory())
             kept = self._parts[:1] if together else self._parts
+            keys, key = self.features.serving.candidates.keys, self.features.serving.candidates.key
             # At one stroke: whoever asks meanwhile finds each deal either as it was or as it is.
             self._parts = (
-                *(part.without(replaced.get(id(part.segment))) for part in kept),
-                _Part(segment, np.zeros(len(segment), np.bool_)),
+                *(part.without(replaced.get(id(part.segment)), keys, key) for part in kept),
+                _Part.of(segment),
             )
             self.remember(pairs)
 
@@ -195,11 +248,11 @@ class CompactIndex:
         """The pairs that some deals choose, and the tables of the known deals that they share a key with."""
         policy = self.features.serving.candidates
         asking = mine[policy.indexed[0]].column(DEAL_KEY).values
-        codes = np.unique(mine[policy.keys].column(policy.key).codes)  # type: ignore[attr-defined]  # a column of texts
+        asked = self._asked(mine)
         known: dict[str, list[Relation]] = {name: [] for name in policy.indexed}
         summaries: dict[str, list[Relation]] = {name: [] for name in self.features.summarised}
         for place, part in enumerate(self._parts):
-            rows, owners = part.segment.sharing(policy.keys, codes, pool)
+            rows, owners = part.segment.sharing(policy.keys, part.beyond_gone(asked), pool)
             keep = ~part.gone[owners] & ~np.isin(part.segment.deal_keys[owners], asking)
             if not keep.all():
                 rows, owners = rows.take(np.flatnonzero(keep)), owners[keep]
@@ -212,13 +265,28 @@ class CompactIndex:
         whole = {name: union(parts) for name, parts in summaries.items()}
         return self.features.candidate_pairs(mine, tables, whole, pool), tables
 
+    def _asked(self, mine: Mapping[str, Relation]) -> Asked:
+        """By which keys some deals look around, and how far."""
+        policy = self.features.serving.candidates
+        table, clean = mine[policy.keys], mine[policy.indexed[0]]
+        codes = np.asarray(table.column(policy.key).codes)  # type: ignore[attr-defined]  # a column of texts
+        if policy.nearest is None:
+            return Asked(np.unique(codes))
+        keys = clean.column(DEAL_KEY).values
+        by_key = np.argsort(keys)
+        owners = by_key[np.searchsorted(keys[by_key], table.column(DEAL_KEY).values)]
+        around = [values[owners] for values in order_values(self.features, clean)]
+        # Those who ask are left out of the known ones: as many more are wanted as there may be of them in the block.
+        _, block, sizes = np.unique(codes, return_inverse=True, return_counts=True)
+        return Asked(codes, around, self.features.reach + sizes[block])
+
     def sharing(self, keys: Sequence[str]) -> dict[Key, dict[str, Any]]:
         """The deals that can be looked up by one of these keys."""
         policy, pool = self.features.serving.candidates, self.pool.child()
         codes = np.unique(np.array(self.pool.find(keys), np.int64))
         found: dict[Key, dict[str, Any]] = {}
         for part in self._parts:
-            _, owners = part.segment.sharing(policy.keys, codes[codes != NULL], pool)
+            _, owners = part.segment.sharing(policy.keys, Asked(codes), pool)
             places = np.unique(owners[~part.gone[owners]])
             found |= {(deal["source"], deal["deal_id"]): deal for deal in part.segment.deals(places, pool)}
         return found
@@ -275,23 +343,25 @@ class CompactIndex:
             names |= dict(zip(wanted[at].tolist(), keys, strict=True))
         return names
 
-    def _compared_before(self, processes: int) -> tuple[Codes, Codes]:
-        """For each known deal the partners that it chose or that chose it."""
-        segment = self._parts[0].segment
-        by_key = np.argsort(segment.deal_keys)
-        ordered = segment.deal_keys[by_key]
+    def _pair_names(self, rows: Codes) -> list[Pair]:
+        """Source and ID of both deals of known pairs."""
+        base, clean = self._parts[0].segment, self.features.serving.candidates.indexed[0]
+        sides = []
+        for places in (self._pairs.left[rows], self._pairs.right[rows]):
+            relation = base.rows(clean, places.astype(np.int64), self.pool.child())
+            sides.append(list(zip(*(relation.column(n).to_list() for n in ("source", "deal_id")), strict=True)))
+        return list(zip(*sides, strict=True))
 
-        def compared(first: int) -> Codes:
-            pool = self.pool.child()
-            places = np.arange(first, min(first + _AT_ONCE, len(segment)))
-            mine = {name: segment.rows(name, places, pool) for name in self.features.serving.candidates.indexed}
-            pairs, _ = self._chosen(mine, pool)
-            sides = [by_key[np.searchsorted(ordered, pairs.column(n).values)] for n in ("left_key", "right_key")]
-            return np.stack(sides).astype(np.int32)
+    def _compare(self, store: Store, texts: Texts, processes: int) -> None:
+        """Have the known deals choose among themselves."""
+        segment = self._parts[0].segment
+
+        def choose(places: Codes, pool: Pool) -> Relation:
+            names = self.features.serving.candidates.indexed
+            return self._chosen({name: segment.rows(name, places, pool) for name in names}, pool)[0]
 
         self._summarise()
-        found = list(side_by_side(compared, range(0, len(segment), _AT_ONCE), processes))
-        return _neighbours(np.concatenate(found, axis=1) if found else np.zeros((2, 0), np.int32), segment)
+        self._pairs = compared_pairs(self.features, segment, self.pool, choose, store, texts, processes)
 
     def _summarise(self) -> None:
         """Have the summaries of the large segment made before processes are forked."""
@@ -316,26 +386,15 @@ class AskedOfColumns:
         return self._index.candidates(self._arriving)
 
     def features(
-        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Sequence[Pair] = ()
+        self, program: FeatureProgram, pairs: Sequence[Pair], rivals: Collection[Pair] = ()
     ) -> list[dict[str, Any]]:
         """A version's features of pairs; of another version than the index's from the deals as they came."""
         if program.compiled is self._index.features:
-            return self._index.features.features(self._arriving, pairs, rivals)
+            if isinstance(rivals, Rivals):
+                return self._index.features_among(self._arriving, pairs, rivals)
+            return self._index.features.features(self._arriving, pairs, sorted(set(rivals) - set(pairs)))
         others = self._index.deals(sorted({key for pair in (*pairs, *rivals) for key in pair} - self._arriving.keys))
         # People have judged pairs of deals that the index does not reach back to; they are nobody's rivals here either.
         there = self._arriving.keys | others.keys()
-        met = [pair for pair in rivals if there.issuperset(pair)]
+        met = [pair for pair in rivals if there.issuperset(pair) and pair not in pairs]
         return program.compute([*self._arriving.deals, *others.values()], pairs, met)
-
-
-def _neighbours(pairs: Codes, segment: Segment) -> tuple[Codes, Codes]:
-    """Pairs of places as, for each place, the hashes of those that it is paired with."""
-    hashes = np.empty(len(segment), np.int64)
-    hashes[segment.by_hash] = segment.hashes
-    ends = np.concatenate([pairs, pairs[::-1]], axis=1)
-    order = np.lexsort((ends[1], ends[0]))
-    one, other = ends[0][order], ends[1][order]
-    is_new = np.ones(len(one), np.bool_)
-    is_new[1:] = (one[1:] != one[:-1]) | (other[1:] != other[:-1])
-    sizes = np.bincount(one[is_new], minlength=len(segment))
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), hashes[other[is_new]]

@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from etl.model_policy import ModelPolicy
 from etl.templates import Templates
-from functions.service.engine.columns import Column, EngineError, TextColumn, column_of
+from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of
 from functions.service.engine.program import Maker, Program
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.rows.program import Find
@@ -29,6 +29,8 @@ from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.strings import Pool
 from functions.service.frozen_lookup import FrozenLookup
 from functions.service.known_deals import Key
+from functions.service.known_pairs import SIDES
+from functions.service.known_segment import Segment
 from functions.service.looped_features import LoopedFeatures, kinds_of
 from functions.service.policy import ServingPolicy
 from functions.service.rendering import AS_OF, REQUEST_PAIRS, Rendered, rendered_tables
@@ -96,6 +98,14 @@ class CompiledFeatures:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
         self.loops = self._looped(queries, whole, lookups)
         self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
+        if serving.ranked is not None and not set(SIDES) <= set(self._features.schema.get(serving.ranked, ())):
+            raise EngineError(f"{serving.ranked}, by which pairs are ranked, without columns {' and '.join(SIDES)}")
+        self.ranked = serving.ranked
+        nearest = serving.candidates.nearest
+        reach = None if nearest is None else self._parameters.get(nearest.reach)
+        if nearest is not None and not isinstance(reach, int):
+            raise EngineError(f"the parameter {nearest.reach}, which is to say how far a deal looks around, is {reach}")
+        self.reach = reach if isinstance(reach, int) else 0
 
     def _looped(
         self, queries: Mapping[str, exp.Expr], whole: Mapping[str, pa.Table], lookups: Mapping[str, FrozenLookup]
@@ -139,7 +149,13 @@ class CompiledFeatures:
         return self._features.run(given, pool)
 
     def features(
-        self, arriving: Arriving, pairs: Sequence[Pair], rivals: Sequence[Pair] = (), *, few: int = FEW_PAIRS
+        self,
+        arriving: Arriving,
+        pairs: Sequence[Pair],
+        rivals: Sequence[Pair] = (),
+        *,
+        few: int = FEW_PAIRS,
+        known_rivals: Relation | None = None,
     ) -> list[dict[str, Any]]:
         """The rows of the feature table for pairs of arriving and known deals; one row per pair, in any order.
 
@@ -148,6 +164,7 @@ class CompiledFeatures:
             pairs: The pairs.
             rivals: Other pairs, among which the standing of these is judged, as it is among themselves.
             few: Up to so many pairs and rivals, of arriving deals alone, are compared by loops.
+            known_rivals: Rows of the table by which pairs are ranked, of more rivals.
         """
         pool = arriving.pool
         compared = [*pairs, *rivals]
@@ -157,30 +174,51 @@ class CompiledFeatures:
                 return self.loops.features(arriving.rows, pairs, rivals)
             except UNSAID as error:
                 log.info("a small request is computed by columns", reason=repr(error))
-        sides = list(zip(*((*left, *right) for left, right in compared), strict=True))
-        given: dict[str, Relation] = {
-            REQUEST_PAIRS: Relation(
-                len(compared),
-                {
-                    column: TextColumn(pool, texts=list(texts))
-                    for column, texts in zip(PAIR_COLUMNS, sides or [()] * 4, strict=True)
-                },
-            ),
-            **self._relations(pool),
-        }
+        sides = zip(*((*left, *right) for left, right in compared), strict=True) if compared else [()] * 4
+        asked = {column: TextColumn(pool, texts=list(texts)) for column, texts in zip(PAIR_COLUMNS, sides, strict=True)}
+        given = {REQUEST_PAIRS: Relation(len(compared), dict(asked)), **self._relations(pool)}
         mine = {name: arriving.table(name) for name in self.of_deals}
         if others:
             if arriving.known is None:
                 raise EngineError(f"{len(others)} deals of the pairs are not given")
             theirs = arriving.known.tables(others, self.of_deals, pool)
             mine = {name: union([mine[name], _alike(mine[name], theirs[name])]) for name in self.of_deals}
-        found = self._features.run(given | mine, pool)(self.serving.features)
+        more = {} if known_rivals is None or self.ranked is None else {self.ranked: known_rivals}
+        found = self._features.run(given | mine, pool, more=more)(self.serving.features)
         if rivals:
             wanted = set(pairs)
             four = zip(*(found.column(name).to_list() for name in PAIR_COLUMNS), strict=True)
             places = [place for place, (a, b, c, d) in enumerate(four) if ((a, b), (c, d)) in wanted]
             found = found.take(np.array(places, np.int64))
         return found.rows()
+
+    def ranking(self, segment: Segment, left: Array, right: Array, pool: Pool) -> Relation:
+        """The rows of the table by which pairs are ranked.
+
+        Args:
+            segment: The deals.
+            left: The place of the left deal of each pair.
+            right: That of the right one.
+            pool: The texts of all.
+        """
+        if self.ranked is None:
+            raise EngineError("the policy names no table by which pairs are ranked")
+        places, at = np.unique(np.concatenate([left, right]).astype(np.int64), return_inverse=True)
+        mine = {name: segment.rows(name, places, pool) for name in self.of_deals}
+        clean = mine[self.serving.candidates.indexed[0]]
+        by_place = np.argsort(clean.column(DEAL_KEY).values)
+        rows = by_place[np.searchsorted(clean.column(DEAL_KEY).values[by_place], segment.deal_keys[places])][at]
+        one, other = rows[: len(left)], rows[len(left) :]
+        sides = zip(PAIR_COLUMNS, ("source", "deal_id") * 2, (one, one, other, other), strict=True)
+        asked = {name: clean.column(of).take(rows) for name, of, rows in sides}
+        given = {REQUEST_PAIRS: Relation(len(left), dict(asked)), **self._relations(pool)}
+        alike = {name: _in_order(mine[name], self._features.schema[name]) for name in mine}
+        return self._features.run(given | alike, pool)(self.ranked)
+
+    @property
+    def ranked_columns(self) -> Sequence[str]:
+        """The columns of the table by which pairs are ranked."""
+        return self._features.schema[self.ranked or ""]
 
     def candidate_pairs(
         self,
@@ -296,7 +334,11 @@ def rendered_order(tables: Mapping[str, Rendered], target: str, given: set[str])
 
 def _alike(one: Relation, other: Relation) -> Relation:
     """The other with its columns in the order of the one's."""
-    return Relation(other.count, {name: partial(other.column, name) for name in one.names})
+    return _in_order(other, one.names)
+
+
+def _in_order(relation: Relation, names: Sequence[str]) -> Relation:
+    return Relation(relation.count, {name: partial(relation.column, name) for name in names})
 
 
 def _of_keys(name: str, keys: Any) -> Maker:

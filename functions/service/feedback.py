@@ -10,7 +10,7 @@ from etl.query_parameters import Null
 from etl.warehouse import JobKey
 from functions.service.payloads import FeedbackAnswer, FeedbackRequest
 from functions.service.policy import Feedback
-from functions.service.scoring import ordered
+from functions.service.values import ordered
 
 # Two like verdicts of one person on one answer are one: a caller that tries again does no harm.
 _NAMESPACE = uuid.UUID("6f1f4c0e-2d0b-4bb4-9d1e-0d5a3c9a7c11")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import pyarrow.compute as pc
 import structlog
 
 from deployment.application import Application
@@ -22,13 +23,15 @@ from functions.service.candidate_index import CandidateIndex, MemoryIndex
 from functions.service.compact_index import CompactIndex
 from functions.service.known_deals import Key, WarehouseDeals
 from functions.service.policy import ServingPolicy
-from functions.service.scoring import ordered
 from functions.service.shared_index import SharedIndexes
-from functions.service.values import Pair
+from functions.service.values import Pair, ordered
 from functions.service.versions import ServedVersion
 from functions.service.warehouse_index import WarehouseIndex
 
 log = structlog.get_logger(__name__)
+
+# Deals that are Python's own values at a time when an index is built: as such they take many times the room.
+_AT_ONCE = 2_000
 
 
 class IndexKeeper:
@@ -97,7 +100,8 @@ class IndexKeeper:
         index: CandidateIndex
         compiled = version.program.compiled
         if compiled is None:
-            index = MemoryIndex(version.program, version.serving, self._known_deals()[0], self._judged_pairs(version))
+            known = list(self._known_deals()[0])
+            index = MemoryIndex(version.program, version.serving, known, self._judged_pairs(version))
         elif self._serving.candidates.index == "bigquery":
             recent = self._read(version.champion.as_of)
             index = WarehouseIndex(compiled, partial(self._asked, version), self._known, recent)
@@ -129,9 +133,14 @@ class IndexKeeper:
         names = self._templates.stems(f"{self._model}/features")
         return self._naming.run_tables(names, version.champion.slug)
 
-    def _known_deals(self) -> tuple[list[dict[str, Any]], dt.datetime]:
-        deals = self._read(dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days))
-        return deals, self._seen
+    def _known_deals(self) -> tuple[Iterable[dict[str, Any]], dt.datetime]:
+        """The deals, as Python's own values a batch at a time, and the instant up to which they are known."""
+        since = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days)
+        table = self._warehouse.read_arrow(self._new_deals, {"since": since})
+        latest = pc.max(table.column("ingested_at")).as_py()
+        self._seen = max(self._seen, since) if latest is None else latest
+        batches = table.to_batches(max_chunksize=_AT_ONCE)
+        return (in_utc(row) for batch in batches for row in batch.to_pylist()), self._seen
 
     def _read(self, since: dt.datetime) -> list[dict[str, Any]]:
         rows = self._warehouse.read(self._new_deals, {"since": since})

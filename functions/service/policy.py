@@ -28,6 +28,18 @@ class Lookup(_Section):
     always: tuple[dict[str, str], ...] = ()
 
 
+class Nearest(_Section):
+    """How far a deal looks around in the block of a key, so that a request need not read a block that has grown large.
+
+    Attributes:
+        by: Columns of the first `indexed` table, numbers or dates without NULLs, in whose order the deals of a block stand.
+        reach: The parameter that says how many deals before and behind a deal it meets at most.
+    """
+
+    by: tuple[str, ...] = Field(min_length=1)
+    reach: str
+
+
 class Candidates(_Section):
     """How candidates of new deals are found.
 
@@ -37,6 +49,7 @@ class Candidates(_Section):
         key: Its column that two deals must share.
         asking: Alias in `pairs` of the deals that choose; those of a request alone do.
         indexed: Run tables that are kept for all known deals, `keys` among them; each has a column `deal_key`.
+        nearest: Which deals of a block `pairs` lets a deal meet, where it does not meet all of them.
         index: Where known deals are looked up: in `memory` (or in files that processes share), or in `bigquery` itself.
     """
 
@@ -45,6 +58,7 @@ class Candidates(_Section):
     key: str = "key"
     asking: str = "mine"
     indexed: tuple[str, ...] = ("clean_deals", "deal_norms", "deal_keys")
+    nearest: Nearest | None = None
     index: Literal["memory", "bigquery"] = "memory"
 
 
@@ -65,6 +79,8 @@ class ServingPolicy(_Section):
         deals: The table that the deals of a request stand for.
         pairs: The run table with the pairs whose features are asked for.
         features: The run table with the features.
+        ranked: The run table by which pairs are ranked among their rivals, if each of its rows follows from its own pair
+            alone: the index then keeps the rows of known pairs. Has columns left_key and right_key.
         lookups: Frozen tables that are looked up by key; all others are small and read whole.
         candidates: How candidates are found.
         index_days: Deals seen in that many days are kept in the index.
@@ -79,6 +95,7 @@ class ServingPolicy(_Section):
     deals: str = "raw_deals"
     pairs: str = "compared_pairs"
     features: str = "pair_features"
+    ranked: str | None = None
     lookups: dict[str, Lookup] = {}
     candidates: Candidates = Candidates()
     index_days: int = Field(default=90, ge=1)
@@ -90,7 +107,7 @@ class ServingPolicy(_Section):
     monitor: dict[str, Any] = {}
 
 
-_ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "lookups", "candidates"})
+_ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "ranked", "lookups", "candidates"})
 
 
 def kept_serving_policy(policy: ModelPolicy) -> ServingPolicy:

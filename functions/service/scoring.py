@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +20,7 @@ from functions.service.values import PAIR_COLUMNS, Pair
 from functions.service.versions import ServedVersion
 
 # Gives a version's features of pairs among their rivals, one row a pair in any order.
-Compute = Callable[[FeatureProgram, Sequence[Pair], Sequence[Pair]], list[dict[str, Any]]]
+Compute = Callable[[FeatureProgram, Sequence[Pair], Collection[Pair]], list[dict[str, Any]]]
 
 
 def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[Key, Mapping[str, Any]]:
@@ -55,11 +55,6 @@ def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[
     return found | dict(looked_up)
 
 
-def ordered(one: Key, other: Key) -> Pair:
-    """A pair in the order in which the warehouse holds it: the deal whose source and ID sort first is left."""
-    return (one, other) if one < other else (other, one)
-
-
 class Scorer:
     """Scores pairs for one model.
 
@@ -81,7 +76,7 @@ class Scorer:
         started: float,
         compute: Compute,
         pairs: Sequence[Pair],
-        rivals: Iterable[Pair] = (),
+        rivals: Collection[Pair] = (),
         *,
         candidates: int | None = None,
     ) -> Prediction:
@@ -93,18 +88,16 @@ class Scorer:
             started: When the request came, as `time.perf_counter` tells.
             compute: Gives a version's features of pairs.
             pairs: What is asked, each once, as `ordered` gives them.
-            rivals: Other pairs, among which the pairs' standing is judged.
+            rivals: Pairs, these or others, among which the pairs' standing is judged.
             candidates: How many candidates there were, where candidates were looked for.
 
         Raises:
             Problem: A pair has nothing that could be compared.
             BqloopError: No version is deployed, or the endpoint or the log cannot be reached.
         """
-        wanted = set(pairs)
-        others = sorted(set(rivals) - wanted)
 
         def rows_of(version: ServedVersion) -> list[dict[str, Any]]:
-            rows = compute(version.program, pairs, others)
+            rows = compute(version.program, pairs, rivals)
             by_pair = {pair_of(row): row for row in rows}
             for (source, deal_id), other in pairs:
                 if ((source, deal_id), other) not in by_pair:

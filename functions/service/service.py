@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -26,8 +26,8 @@ from functions.service.payloads import (
     ScoreRequest,
 )
 from functions.service.problems import Fault, of_fields
-from functions.service.scoring import Compute, Scorer, ordered, pair_of, whole_deals
-from functions.service.values import Pair
+from functions.service.scoring import Compute, Scorer, pair_of, whole_deals
+from functions.service.values import Pair, ordered
 from functions.service.versions import Versions, serving_policy_of
 
 # A request makes some ten thousand objects, hardly any of them in a circle; by default each would set off several collections.
@@ -70,7 +70,7 @@ class Service:
         deals = whole_deals(given, self._keeper)
         asked = [ordered(pair.left.key, pair.right.key) for pair in request.pairs]
         pairs = list(dict.fromkeys(asked))
-        rivals: set[Pair] = set()
+        rivals: Collection[Pair] = ()
         compute: Compute
         if index is None:
             rows = [in_utc(row) for row in deals.values()]
@@ -111,7 +111,7 @@ class Service:
         mine = {key: [pair for pair in pairs if key in pair] for key in deals}
         prediction: Prediction | None = None
         if pairs:
-            rivals = _rivals(index, pairs, ())
+            rivals = index.rivals(pairs)
             prediction = self._scorer.predict(
                 request_id, "duplicates", started, beside.features, pairs, rivals, candidates=len(pairs)
             )
@@ -178,12 +178,10 @@ class Service:
 
 def _of_these(rows: list[dict[str, Any]]) -> Compute:
     """The features of pairs of these deals, no others looked at."""
-    return lambda program, pairs, rivals: program.compute(rows, pairs, rivals)
+    return lambda program, pairs, _rivals: program.compute(rows, pairs)
 
 
-def _rivals(index: CandidateIndex, pairs: Iterable[Pair], candidates: Iterable[Pair]) -> set[Pair]:
+def _rivals(index: CandidateIndex, pairs: Sequence[Pair], candidates: Iterable[Pair]) -> Collection[Pair]:
     """The pairs that share a deal with an asked one: compared before, or candidates of a new deal that is asked about."""
-    asked = set(pairs)
-    involved = {key for pair in asked for key in pair}
-    new = {pair for pair in candidates if not involved.isdisjoint(pair)}
-    return (index.rivals(asked) | new) - asked
+    involved = {key for pair in pairs for key in pair}
+    return index.rivals(pairs) | {pair for pair in candidates if not involved.isdisjoint(pair)}

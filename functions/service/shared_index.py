@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from functions.service.compiled_features import CompiledFeatures
 from functions.service.values import Deal
 
 # The deals and the instant up to which they are known.
-Known = tuple[Sequence[Deal], dt.datetime]
+Known = tuple[Iterable[Deal], dt.datetime]
 
 
 class SharedIndexes:
@@ -54,7 +54,7 @@ class SharedIndexes:
         with self._alone():
             if not folder.is_dir():
                 deals, seen = read()
-                self.keep(CompactIndex.of(features, deals), folder, seen)
+                self.build(features, deals, folder, seen)
         known = json.loads((folder / "known.json").read_text())
         return CompactIndex.read(features, folder), dt.datetime.fromisoformat(known["seen"])
 
@@ -63,17 +63,20 @@ class SharedIndexes:
         return self._folder / f"{version}-{features.fingerprint}"
 
     @staticmethod
-    def keep(index: CompactIndex, folder: Path, seen: dt.datetime) -> None:
-        """Write an index, which others see when it is whole, and take those of other versions away."""
+    def build(
+        features: CompiledFeatures, deals: Iterable[Deal], folder: Path, seen: dt.datetime, *, processes: int = 1
+    ) -> int:
+        """Make an index, which others see when it is whole, and take those of other versions away; gives its deals."""
         draft = folder.with_name(folder.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        index.write(draft)
+        count = CompactIndex.write(features, deals, draft, processes=processes)
         (draft / "known.json").write_text(json.dumps({"seen": seen.isoformat()}))
         draft.rename(folder)
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other, ignore_errors=True)  # who still reads its files keeps them until it ends
+        return count
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -37,6 +37,11 @@ Deal = Mapping[str, Any]
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
+def ordered(one: tuple[str, str], other: tuple[str, str]) -> Pair:
+    """A pair in the order in which the warehouse holds it: the deal whose source and ID sort first is left."""
+    return (one, other) if one < other else (other, one)
+
+
 def as_bigquery(table: pa.Table) -> pa.Table:
     """Counts and sums as INT64, which DuckDB widens to 128 bits; what it holds as DECIMAL as FLOAT64."""
     types = [

@@ -12,9 +12,10 @@ from typing import Any
 from functions.service.candidate_index import AskedOfRows
 from functions.service.compact_index import CompactIndex
 from functions.service.compiled_features import CompiledFeatures
+from functions.service.engine.stores import InMemory
 from functions.service.engine.strings import Pool
 from functions.service.known_deals import Key, KnownDeals
-from functions.service.known_segment import build
+from functions.service.segment_building import build
 from functions.service.values import Deal, Pair
 
 # Runs one of serve/'s statements: its name, its parameters, and what it is rendered with beside the tables.
@@ -53,7 +54,7 @@ class WarehouseIndex:
             ((row["left_source"], row["left_id"]), (row["right_source"], row["right_id"]))
             for row in self._ask("compared_before", {"keys": keys}, {})
         }
-        return found | self._recent.rivals(asked)
+        return found.union(self._recent.rivals(asked))
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:
         """The latest version of each known deal; the unknown ones are left out."""
@@ -76,7 +77,7 @@ class WarehouseIndex:
         rows = self._ask("deals_by_key", {"keys": keys}, {})
         there = {(row["source"], row["deal_id"]): row for row in rows} | self._recent.sharing(keys)
         pool = Pool()
-        beside = CompactIndex(self.features, build(self.features, there.values(), pool), pool)
+        beside = CompactIndex(self.features, build(self.features, there.values(), pool, InMemory()), pool)
         beside.summarise_with(self._summaries)
         return beside.request(deals).candidates()
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from functions.service.engine.columns import EngineError
-from functions.service.engine.relations import Relation
+from functions.service.engine.relations import Relation, union
 from functions.service.engine.selects import Query, compile_query
 from functions.service.engine.strings import Pool
 
@@ -49,7 +49,11 @@ class Program:
         self.schema: Mapping[str, Sequence[str]] = schema
 
     def run(
-        self, given: Mapping[str, Relation], pool: Pool, made: Mapping[str, Maker] | None = None
+        self,
+        given: Mapping[str, Relation],
+        pool: Pool,
+        made: Mapping[str, Maker] | None = None,
+        more: Mapping[str, Relation] | None = None,
     ) -> Callable[[str], Relation]:
         """The tables of one request; each is made when it is asked for.
 
@@ -57,6 +61,7 @@ class Program:
             given: The tables that there are already; where a table has a query, too, it is not run.
             pool: The pool of their texts.
             made: Makes more tables.
+            more: Rows that there are already of tables that are made here; columns in the table's order.
         """
         tables = dict(given)
         makers = {**self._made, **(made or {})}
@@ -70,6 +75,8 @@ class Program:
                     found = self._queries[name].run(find, pool)
                 else:
                     raise EngineError(f"the table {name}, which the request does not give")
+                if more is not None and name in more:
+                    found = union([found, more[name]])
                 tables[name] = found
             return found
 

@@ -15,11 +15,14 @@ import numpy as np
 from functions.service.engine.columns import Array, Column, EngineError, TextColumn, runs
 from functions.service.engine.grouping import grouped
 from functions.service.engine.relations import Relation
+from functions.service.engine.stores import Growing, Store
 from functions.service.engine.strings import Codes, Pool, mapped
 
 # Stands for the deal in all joins; it is the same for all rows of a deal, and so kept once.
 DEAL_KEY = "deal_key"
 _FEW = 65_536
+# Rows that are looked at at once when a table is packed.
+_AT_ONCE = 2_000_000
 
 
 class StoredTable:
@@ -67,9 +70,9 @@ class StoredTable:
             makers[name] = _later(self, name, rows, pool)
         return Relation(len(rows), makers)
 
-    def raw(self, name: str) -> Array:
-        """The values of a column of whole numbers or texts, as they are kept."""
-        values = self._arrays[name]
+    def raw(self, name: str, rows: Codes | None = None) -> Array:
+        """The values of a column of whole numbers or texts, as they are kept; of all rows, or of those at some places."""
+        values = self._arrays[name] if rows is None else self._arrays[name][rows]
         distinct = self._arrays.get(f"{name}.values")
         found: Array = values if distinct is None else distinct[values]
         return found
@@ -88,16 +91,9 @@ class StoredTable:
         found = Relation(len(rows), {name: whole.column(name) for name in names})
         return found.take(groups.firsts)
 
-    def write(self, folder: Path, name: str) -> None:
-        """Keep it in a folder."""
-        for column, values in self._arrays.items():
-            np.save(folder / f"{name}-{column}.npy", values)
-        np.save(folder / f"{name}-starts.npy", self.starts)
-        (folder / f"{name}.json").write_text(json.dumps({"kinds": dict(self._kinds), "arrays": list(self._arrays)}))
-
     @staticmethod
     def read(folder: Path, name: str) -> StoredTable:
-        """What `write` kept, shared with other processes."""
+        """What a writer kept in a folder, shared with other processes."""
         about = json.loads((folder / f"{name}.json").read_text())
         arrays = {c: mapped(folder / f"{name}-{c}.npy") for c in about["arrays"]}
         return StoredTable(arrays, about["kinds"], mapped(folder / f"{name}-starts.npy"))
@@ -108,11 +104,18 @@ def _later(table: StoredTable, name: str, rows: Codes, pool: Pool) -> Callable[[
 
 
 class TableWriter:
-    """Collects the rows of one table, batch by batch, each batch those of the next deals."""
+    """Collects the rows of one table, batch by batch, each batch those of the next deals.
 
-    def __init__(self) -> None:
-        self._parts: dict[str, list[Array]] = {}
-        self._nulls: dict[str, list[Array]] = {}
+    Args:
+        store: Takes them.
+        name: The table.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._name = name
+        self._values: dict[str, Growing] = {}
+        self._nulls: dict[str, Growing] = {}
         self._kinds: dict[str, str] = {}
         self._sizes: list[Array] = []
 
@@ -125,7 +128,7 @@ class TableWriter:
             deals: How many deals.
         """
         order = np.argsort(owners, kind="stable")
-        self._sizes.append(np.bincount(owners, minlength=deals))
+        self._sizes.append(np.bincount(owners, minlength=deals).astype(np.int32))
         for name in relation.names:
             if name == DEAL_KEY:
                 continue
@@ -138,30 +141,60 @@ class TableWriter:
                 values, null = column.values, column.null
                 if values.dtype == object:
                     raise EngineError(f"the column {name} of decimals in an index")
-            self._parts.setdefault(name, []).append(values)
-            self._nulls.setdefault(name, []).append(np.zeros(len(values), np.bool_) if null is None else null)
+            known = self._values.get(name) or self._values.setdefault(name, self._growing(name))
+            self._add_nulls(name, known.count, len(values), null)
+            known.add(values)
 
     def table(self) -> StoredTable:
         """The table of all rows."""
         arrays: dict[str, Array] = {}
-        for name in self._kinds:
-            values = np.concatenate(self._parts.pop(name))
-            null = np.concatenate(self._nulls.pop(name))
-            arrays |= _packed(name, values)
-            if null.any():
-                arrays[f"{name}.null"] = null
-        sizes = np.concatenate(self._sizes) if self._sizes else np.zeros(0, np.int64)
-        return StoredTable(arrays, self._kinds, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        for name, growing in self._values.items():
+            arrays |= _packed(self._store, f"{self._name}-{name}", name, growing.whole())
+            growing.drop()
+        for name, growing in self._nulls.items():
+            arrays[f"{name}.null"] = self._store.keep(f"{self._name}-{name}.null", growing.whole())
+            growing.drop()
+        sizes = np.concatenate(self._sizes) if self._sizes else np.zeros(0, np.int32)
+        starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+        self._store.describe(self._name, {"kinds": self._kinds, "arrays": list(arrays)})
+        return StoredTable(arrays, self._kinds, self._store.keep(f"{self._name}-starts", starts))
+
+    def _growing(self, name: str) -> Growing:
+        return self._store.growing(f"{self._name}-{name}")
+
+    def _add_nulls(self, name: str, before: int, count: int, null: Array | None) -> None:
+        """Where NULL, kept only for columns that have any."""
+        known = self._nulls.get(name)
+        if known is None and (null is None or not null.any()):
+            return
+        if known is None:
+            known = self._nulls[name] = self._growing(f"{name}.null")
+            known.add(np.zeros(before, np.bool_))
+        known.add(np.zeros(count, np.bool_) if null is None else null)
 
 
-def _packed(name: str, values: Array) -> dict[str, Array]:
-    """A column with few values as places among them."""
+def _packed(store: Store, path: str, name: str, values: Array) -> dict[str, Array]:
+    """A column where it stays; one with few values as places among them."""
+    distinct = _few_values(values)
+    kind = values.dtype if distinct is None else np.uint8 if len(distinct) <= 256 else np.uint16
+    kept = store.array(path, kind, len(values))
+    for first in range(0, len(values), _AT_ONCE):
+        part = values[first : first + _AT_ONCE]
+        kept[first : first + _AT_ONCE] = part if distinct is None else np.searchsorted(distinct, part)
+    if distinct is None:
+        return {name: kept}
+    return {name: kept, f"{name}.values": store.keep(f"{path}.values", distinct)}
+
+
+def _few_values(values: Array) -> Array | None:
+    """The different values, ascending; None where they are not worth it."""
     if values.dtype == np.bool_ or len(values) < 1_000:
-        return {name: values}
-    sample = np.unique(values[:: max(1, len(values) // 100_000)])
-    if len(sample) > _FEW // 2:
-        return {name: values}
-    distinct, places = np.unique(values, return_inverse=True)
-    if len(distinct) > _FEW:
-        return {name: values}
-    return {name: places.astype(np.uint8 if len(distinct) <= 256 else np.uint16), f"{name}.values": distinct}
+        return None
+    if len(np.unique(values[:: max(1, len(values) // 100_000)])) > _FEW // 2:
+        return None
+    found = values[:0]
+    for first in range(0, len(values), _AT_ONCE):
+        found = np.union1d(found, values[first : first + _AT_ONCE])
+        if len(found) > _FEW:
+            return None
+    return found

@@ -19,11 +19,14 @@ Codes = npt.NDArray[np.int64]
 NULL = -1
 # Codes of a request's own texts start here, whatever the index learns meanwhile.
 _OWN = 1 << 40
+# Bytes of a file of an array of nothing, which cannot be mapped.
+_HEADER = 128
 
 
 def mapped(path: Path) -> npt.NDArray[Any]:
     """An array in a file that processes share: a plain one, for NumPy's own class for them makes each slice dear."""
-    return np.asarray(np.load(path, mmap_mode="r"))
+    found = np.lib.format.open_memmap(path, "r") if path.stat().st_size > _HEADER else np.load(path)
+    return np.asarray(found)
 
 
 class Strings(Protocol):
@@ -40,41 +43,23 @@ class StringFile:
     """Texts in files that processes share.
 
     Args:
-        folder: Where `write` put them.
+        folder: Where a `StringWriter` put them.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._buffer = mapped(folder / "strings-bytes.npy").data
-        self._ends = mapped(folder / "strings-ends.npy")
+        self._buffer = np.asarray(np.memmap(folder / "strings-bytes.bin", np.uint8, "r")).data
+        self._ends = np.asarray(np.memmap(folder / "strings-ends.bin", np.int64, "r"))
         self._hashes = mapped(folder / "strings-hashes.npy")
         self._by_hash = mapped(folder / "strings-by-hash.npy")
 
     def __len__(self) -> int:
         return len(self._by_hash)
 
-    @staticmethod
-    def write(folder: Path, texts: Iterable[str]) -> None:
-        """Keep texts, the code of each its place."""
-        hashes: list[int] = []
-        ends, pieces, size = [0], bytearray(), 0
-        for text in texts:
-            raw = text.encode()
-            hashes.append(_hash(raw))
-            pieces += raw
-            size += len(raw)
-            ends.append(size)
-        sorted_by = np.array(hashes, np.uint64)
-        order = np.argsort(sorted_by, kind="stable")
-        np.save(folder / "strings-bytes.npy", np.frombuffer(bytes(pieces) or b"\0", np.uint8))
-        np.save(folder / "strings-ends.npy", np.array(ends, np.int64))
-        np.save(folder / "strings-hashes.npy", sorted_by[order])
-        np.save(folder / "strings-by-hash.npy", order.astype(np.int32))
-
     def find(self, texts: Sequence[str]) -> list[int]:
         """The code of each text, NULL where it has none."""
         if not len(self) or not texts:
             return [NULL] * len(texts)
-        wanted = np.array([_hash(text.encode()) for text in texts], np.uint64)
+        wanted = digests(texts)[:, 0]
         at = np.minimum(np.searchsorted(self._hashes, wanted), len(self) - 1)
         codes = np.where(self._hashes[at] == wanted, self._by_hash[at].astype(np.int64), NULL)
         return [
@@ -90,8 +75,10 @@ class StringFile:
         return [None if missing else str(buffer[start:end], "utf-8") for start, end, missing in spans]
 
 
-def _hash(raw: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+def digests(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Two hashed numbers for each text."""
+    joined = b"".join([hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts])
+    return np.frombuffer(joined, np.uint64).reshape(-1, 2)
 
 
 class Pool:

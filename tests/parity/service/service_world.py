@@ -20,7 +20,7 @@ from etl.templates import Templates, in_order
 from etl.warehouse import Warehouse
 from functions.service.feature_program import FeatureProgram
 from functions.service.policy import serving_policy
-from functions.service.scoring import ordered
+from functions.service.values import ordered
 from infra.local.bigquery import BigQueryServer
 
 MODEL = "deal_duplicates"
