@@ -21,7 +21,7 @@ _TYPE_NAMES = {
     "DECIMAL": "numeric",
 }
 _RAISED = re.compile(r"bqloop:(?P<reason>\w+):(?P<message>.*)")
-"""How our mends raise BigQuery's own error from within DuckDB: `error('bqloop:outOfRange:message')`."""
+"""How our mends raise BigQuery's own error from within DuckDB: `error('bqloop:invalidQuery:message')`."""
 
 
 def domain_error(error: Exception, sql: str | None = None) -> DomainError:

@@ -22,7 +22,6 @@ HTTP_STATUS_OF_REASON = {
     "jobInternalError": 400,
     "notFound": 404,
     "notImplemented": 501,
-    "outOfRange": 400,
     "quotaExceeded": 403,
     "rateLimitExceeded": 403,
     "resourceInUse": 400,

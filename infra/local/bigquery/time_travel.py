@@ -16,13 +16,14 @@ from typing import Any
 
 import duckdb
 from bqemulator.catalog.models import SnapshotMeta
-from bqemulator.domain.errors import OutOfRangeError, UnsupportedFeatureError
+from bqemulator.domain.errors import UnsupportedFeatureError
 from bqemulator.domain.events import TableDataChanged
 from bqemulator.storage.engine import SNAPSHOTS_SCHEMA
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 from bqemulator.versioning.snapshots import SnapshotManager
 
 from .engine import ThreadedEngine
+from .errors import BigQueryError
 
 LOG = '"_bqloop"."table_states"'
 
@@ -112,14 +113,14 @@ class TimeTravel(SnapshotManager):
         None if the table is still as it was then.
 
         Raises:
-            OutOfRangeError: `target` lies in the future, beyond the retention, or before the table.
+            BigQueryError: `target` lies in the future, beyond the retention, or before the table.
         """
         target = target if target.tzinfo else target.replace(tzinfo=UTC)
         now = self._clock.now()
         if target > now + timedelta(seconds=1):
-            raise OutOfRangeError(f"Invalid time travel timestamp {target.isoformat()}: it is in the future")
+            raise _no_such_time(f"Invalid time travel timestamp {target.isoformat()}: it is in the future")
         if target < now - timedelta(days=self._retention_days):
-            raise OutOfRangeError(
+            raise _no_such_time(
                 f"Invalid time travel timestamp {target.isoformat()}: beyond the window of {self._retention_days} days"
             )
         states = self._states(project, dataset, table)
@@ -127,7 +128,7 @@ class TimeTravel(SnapshotManager):
         past = [state for state in states if state.at <= target]
         if not past:
             if states or target < born:
-                raise OutOfRangeError(
+                raise _no_such_time(
                     f"Invalid snapshot time {target.isoformat()} for table {project}:{dataset}.{table}: "
                     f"the table was created or replaced at {born.isoformat()}"
                 )
@@ -200,3 +201,8 @@ class TimeTravel(SnapshotManager):
             f"INSERT INTO {LOG} SELECT ?, ?, ?, ?, count(*), NULL FROM {quoted_table_ref(*key)}",
             [*key, at],
         )
+
+
+def _no_such_time(message: str) -> BigQueryError:
+    # bqemulator's reason is `outOfRange`, which is none of BigQuery's: clients take it for a fault of the server.
+    return BigQueryError("invalidQuery", message, location="query")

@@ -89,7 +89,7 @@ CREATE OR REPLACE MACRO main.bqloop_seconds(t, digits) AS
 /* array[OFFSET(i)]: beyond the array is an error. */
 CREATE OR REPLACE MACRO main.bqloop_at(a, i) AS
   CASE
-    WHEN i < 0 OR i >= len(a) THEN error('bqloop:outOfRange:Array index ' || i || ' is out of bounds')
+    WHEN i < 0 OR i >= len(a) THEN error('bqloop:invalidQuery:Array index ' || i || ' is out of bounds')
     ELSE a[i + 1]
   END;
 

@@ -61,7 +61,7 @@ def test_a_failed_job_keeps_its_id_and_its_error(client):
         ("SELECT nope FROM (SELECT 1 AS a)", "invalidQuery", "nope"),
         ("SELECT 1 / 0", "invalidQuery", "division by zero"),
         ("SELECT CAST('x' AS INT64)", "invalidQuery", "Bad int64 value: x"),
-        ("SELECT [1, 2][OFFSET(5)]", "outOfRange", "Array index 5 is out of bounds"),
+        ("SELECT [1, 2][OFFSET(5)]", "invalidQuery", "Array index 5 is out of bounds"),
         ("SELECT * FROM d.missing", "notFound", "missing"),
         ("SELECT * FROM missing.t", "notFound", "missing"),
         ("SELECT NO_SUCH_FUNCTION(1)", "invalidQuery", "no_such_function"),
@@ -88,6 +88,17 @@ def test_errors_have_bigquerys_reason_and_name_the_thing(client, sql, reason, sa
         error = client.get_job(job["jobReference"]["jobId"]).error_result
     assert error["reason"] == reason
     assert says.lower() in error["message"].lower()
+
+
+@pytest.mark.parametrize("moment", ["2020-01-01", "2999-01-01"])
+def test_a_time_that_a_table_does_not_know_is_the_querys_fault_however_its_client_learns_of_it(client, moment):
+    client.query("CREATE OR REPLACE TABLE d.aged AS SELECT 1 AS a", job_retry=None).result()
+    job = client.query(f"SELECT * FROM d.aged FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'", job_retry=None)
+    with pytest.raises(exceptions.BadRequest):
+        job.result()
+    # A job that has ended before its results are asked for tells its error by its reason alone.
+    with pytest.raises(exceptions.BadRequest):
+        client.get_job(job.job_id).result()
 
 
 def test_waiting_for_results_ends_with_the_timeout(client, server):
