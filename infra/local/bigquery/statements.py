@@ -23,7 +23,6 @@ from bqemulator.jobs.routine_ddl import detect_drop_routine, run_drop_routine
 from bqemulator.row_access.identity import CallerIdentity
 from bqemulator.sql.inner_query import rewrite_and_translate_statement
 from bqemulator.sql.table_rewriter import rewrite_table_refs
-from bqemulator.storage.engine import SNAPSHOTS_SCHEMA
 from bqemulator.versioning.time_travel import _resolve_target_ts
 from sqlglot import exp
 
@@ -44,7 +43,7 @@ from .ml import MlStatements
 from .parameters import Parameter, place_parameters, used_values
 from .table_from_query import outline, table_from_query
 from .table_options import alter_options, describe, sets_options
-from .time_travel import SET_ASIDE, TimeTravel
+from .time_travel import TimeTravel
 from .translation import Memory, Translator, tables_as_they_are
 
 ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
@@ -211,15 +210,9 @@ class Statements:
             table.set("version", None)
             if state is None:
                 continue
-            copy, rows = state
-            source = table.copy()
-            source.set("alias", None)
-            if copy and copy.startswith(SET_ASIDE):
-                source.set("this", exp.to_identifier(copy))
-            elif copy:
-                source = exp.Table(this=exp.to_identifier(copy), db=exp.to_identifier(SNAPSHOTS_SCHEMA))
-            alias = table.alias_or_name
-            table.replace(exp.select("*").from_(source).limit(rows).subquery(alias))
+            (project, dataset, name), rows = state
+            source = exp.table_(name, db=dataset, catalog=project or None, quoted=True)
+            table.replace(exp.select("*").from_(source).limit(rows).subquery(table.alias_or_name))
 
     # -- one statement ------------------------------------------------------
 

@@ -26,10 +26,11 @@ from .engine import ThreadedEngine
 from .errors import BigQueryError
 
 LOG = '"_bqloop"."table_states"'
-
-
 SET_ASIDE = "_set_aside_"
 """How the names of tables begin that stand beside the one which took their place; copies stand in a schema of their own."""
+
+Place = tuple[str, str, str]
+"""Project, dataset and name of a table; no project where the dataset is a schema of bqemulator's own."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ class TimeTravel(SnapshotManager):
         dropped: int = super().drop_snapshots_for_table(project_id, dataset_id, table_id, include_user=include_user)
         return dropped
 
-    def state_at(self, project: str, dataset: str, table: str, target: datetime) -> tuple[str | None, int] | None:
-        """Where a table's state at `target` is: the copy (None = the table itself) and how many of its first rows.
+    def state_at(self, project: str, dataset: str, table: str, target: datetime) -> tuple[Place, int] | None:
+        """Where a table's state at `target` is: which table has it, itself or a copy, and how many of its first rows.
 
         None if the table is still as it was then.
 
@@ -134,7 +135,9 @@ class TimeTravel(SnapshotManager):
                 )
             return None
         state = past[-1]
-        return None if state is states[-1] and state.copy is None else (state.copy, state.rows)
+        if state.copy is not None:
+            return _place(project, dataset, state.copy), state.rows
+        return None if state is states[-1] else ((project, dataset, table), state.rows)
 
     def resolve_time_travel(
         self, project_id: str, dataset_id: str, table_id: str, target: datetime
@@ -175,9 +178,9 @@ class TimeTravel(SnapshotManager):
         return {(project, dataset, copy) for project, dataset, copy in found}
 
     def _drop(self, project: str, dataset: str, copy: str) -> None:
-        beside = quoted_table_ref(project, dataset, copy)
-        place = beside if copy.startswith(SET_ASIDE) else f'"{SNAPSHOTS_SCHEMA}"."{copy}"'
-        self._engine.execute(f"DROP TABLE IF EXISTS {place}")
+        place = _place(project, dataset, copy)
+        reference = quoted_table_ref(*place) if place[0] else f'"{place[1]}"."{place[2]}"'
+        self._engine.execute(f"DROP TABLE IF EXISTS {reference}")
 
     def _has_states(self, project: str, dataset: str, name: str) -> bool:
         # Not `_states`: a log that has been appended to for days has hundreds of thousands of them.
@@ -201,6 +204,10 @@ class TimeTravel(SnapshotManager):
             f"INSERT INTO {LOG} SELECT ?, ?, ?, ?, count(*), NULL FROM {quoted_table_ref(*key)}",
             [*key, at],
         )
+
+
+def _place(project: str, dataset: str, copy: str) -> Place:
+    return (project, dataset, copy) if copy.startswith(SET_ASIDE) else ("", SNAPSHOTS_SCHEMA, copy)
 
 
 def _no_such_time(message: str) -> BigQueryError:

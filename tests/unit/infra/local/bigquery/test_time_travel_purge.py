@@ -75,7 +75,7 @@ def test_the_states_of_a_log_that_is_appended_to_do_not_pile_up(
     history.purge_expired()
     ((states,),) = history._engine.rows(f"SELECT count(*) FROM {LOG} WHERE name = 'log'")
     assert states == 8
-    assert history.state_at(PROJECT, "d", "log", clock.at - timedelta(days=2)) == (None, 10)
+    assert history.state_at(PROJECT, "d", "log", clock.at - timedelta(days=2)) == ((PROJECT, "d", "log"), 10)
 
 
 def test_a_table_that_is_replaced_is_set_aside_and_not_copied(
