@@ -1,4 +1,4 @@
-"""From BigQuery's SQL to DuckDB's: bqemulator's translator remembered.
+"""From BigQuery's SQL to DuckDB's: bqemulator's translator mended, and what it gave remembered.
 
 A statement passes some thirty parses on its way; the loop's own statements are long and come again, at the latest
 after their dry run, so a translation is kept for as long as what it was made from is the same.
@@ -8,10 +8,10 @@ after their dry run, so a translation is kept for as long as what it was made fr
 
 from __future__ import annotations
 
-import json
 import re
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -19,6 +19,8 @@ from bqemulator.catalog.repository import CatalogRepository
 from bqemulator.domain.result import Ok
 from bqemulator.sql.translator import SQLTranslator
 from sqlglot import exp
+
+from .dialect import parse
 
 KEPT = 512
 _DECIMAL = re.compile(r"('(?:[^']|'')*')|\bDECIMAL(?:\(18, 3\)|(?!\s*\())")
@@ -47,24 +49,12 @@ class Memory:
 
 
 class Translator(SQLTranslator):
-    """bqemulator's translator with a memory; safe to call from many threads."""
+    """bqemulator's translator with NUMERIC as BigQuery has it; safe to call from many threads."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._memory = Memory()
-
-    def translate(self, bq_sql: str, *, schema: dict[str, Any] | None = None, caller: Any = None, **extra: Any) -> Any:
+    def translate(self, bq_sql: str, **arguments: Any) -> Any:
         """DuckDB's SQL for one statement, as bqemulator's `Ok` or `Err`."""
-        key = json.dumps([bq_sql, schema, getattr(caller, "principal", None)], sort_keys=True)
-        kept = self._memory.get(key)
-        if kept is not None:
-            return Ok(kept)
-        translated = super().translate(bq_sql, schema=schema, caller=caller, **extra)
-        if not isinstance(translated, Ok):
-            return translated
-        translated = Ok(_with_numeric(translated.value))
-        self._memory.put(key, translated.value)
-        return translated
+        translated = super().translate(bq_sql, **arguments)
+        return Ok(_with_numeric(translated.value)) if isinstance(translated, Ok) else translated
 
     @staticmethod
     def _annotate_tree(tree: exp.Expression, schema: dict[str, Any]) -> exp.Expression:
@@ -79,22 +69,36 @@ class Translator(SQLTranslator):
 
 
 def tables_as_they_are(tree: exp.Expr, project: str, catalog: CatalogRepository) -> Hashable | None:
-    """What a translation takes from the catalog: the columns of each table that a statement names.
+    """What a translation takes from the catalog: the columns of each table that a statement names, the text of each view.
 
     Returns:
-        Something equal for equal columns; None where more than columns counts: views, tables with row access policies,
+        Something equal for equal columns and texts; None where more than these counts: tables with row access policies,
         wildcards, INFORMATION_SCHEMA.
     """
-    found: set[Hashable] = set()
-    for table in tree.find_all(exp.Table):
-        if not table.db:
-            continue
-        key = (table.catalog or project, table.db, table.name)
-        meta = catalog.get_table(*key)
-        if meta is None or meta.table_type != "TABLE" or catalog.list_row_access_policies(*key):
-            return None
-        found.add((key, tuple((field.name, field.type) for field in meta.schema_.fields)))
-    return frozenset(found)
+    found: dict[Hashable, Hashable] = {}
+    waiting = [tree]
+    while waiting:
+        for table in waiting.pop().find_all(exp.Table):
+            key = (table.catalog or project, table.db, table.name)
+            if not table.db or key in found:
+                continue
+            meta = catalog.get_table(*key)
+            if meta is None or catalog.list_row_access_policies(*key):
+                return None
+            if meta.table_type == "VIEW" and meta.view_query:
+                found[key] = meta.view_query
+                waiting.append(_tree_of_view(meta.view_query))
+            elif meta.table_type == "TABLE":
+                found[key] = tuple((field.name, field.type) for field in meta.schema_.fields)
+            else:
+                return None
+    return frozenset(found.items())
+
+
+@lru_cache(maxsize=KEPT)
+def _tree_of_view(query: str) -> exp.Expr:
+    """To be read only: it is kept."""
+    return parse(query)
 
 
 def _with_numeric(sql: str) -> str:

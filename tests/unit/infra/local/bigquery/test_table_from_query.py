@@ -45,6 +45,23 @@ def test_a_view_that_was_replaced_gives_its_new_rows(rows: Rows) -> None:
         assert rows("SELECT n FROM d.of_view") == [(number,)]
 
 
+def test_a_view_behind_a_view_that_was_replaced_gives_its_new_rows(rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.behind AS SELECT 1 AS n UNION ALL SELECT 2")
+    for number in (1, 2):
+        rows(f"CREATE OR REPLACE VIEW d.inner_view AS SELECT n FROM d.behind WHERE n = {number}")
+        rows("CREATE OR REPLACE VIEW d.outer_view AS SELECT n AS m FROM d.inner_view")
+        for _ in range(2):  # the second time it is remembered
+            assert rows("SELECT m FROM d.outer_view") == [(number,)]
+
+
+def test_a_policy_on_a_table_counts_at_once_for_a_query_of_a_view_that_was_translated_before(rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.guarded AS SELECT 1 AS n UNION ALL SELECT 2")
+    rows("CREATE OR REPLACE VIEW d.over_guarded AS SELECT n FROM d.guarded")
+    assert rows("SELECT n FROM d.over_guarded ORDER BY n") == [(1,), (2,)]
+    rows("CREATE ROW ACCESS POLICY above ON d.guarded GRANT TO ('allAuthenticatedUsers') FILTER USING (n > 1)")
+    assert rows("SELECT n FROM d.over_guarded ORDER BY n") != [(1,), (2,)]
+
+
 def test_a_table_that_is_there_is_left_as_it_is_if_not_exists(client: bigquery.Client, rows: Rows) -> None:
     rows("CREATE OR REPLACE TABLE d.kept AS SELECT 1 AS n")
     job = client.query("CREATE TABLE IF NOT EXISTS d.kept AS SELECT 2 AS n", job_retry=None)
