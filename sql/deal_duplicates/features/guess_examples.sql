@@ -1,4 +1,5 @@
 {% import 'macros/guess.sql' as guess %}
+{% import 'macros/lot.sql' as lot %}
 /*
   What the first guess is learned from: the verdict on a labelled pair and its signals, as numbers in a row. One row per
   pair.
@@ -19,7 +20,7 @@ WITH chosen AS (
   WHERE split = 'train'
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY is_duplicate
-    ORDER BY FARM_FINGERPRINT(CONCAT(CAST(left_key AS STRING), ' ', CAST(right_key AS STRING))), left_key, right_key
+    ORDER BY {{ lot.of_pair() }}
   ) <= 10000
 ),
 

@@ -1,3 +1,4 @@
+{% import 'macros/lot.sql' as lot %}
 /*
   What the candidates are fitted on: the labelled pairs of split 'train' with their features. One row per pair.
 
@@ -22,10 +23,7 @@ WITH ranked AS (
     ) AS hardness,
     ROW_NUMBER() OVER (
       PARTITION BY known.is_duplicate
-      ORDER BY
-        FARM_FINGERPRINT(CONCAT(CAST(known.left_key AS STRING), ' ', CAST(known.right_key AS STRING))),
-        known.left_key,
-        known.right_key
+      ORDER BY {{ lot.of_pair('known.') }}
     ) AS lot
   FROM {{ run_table.labelled_pairs }} AS known
   INNER JOIN {{ run_table.pair_scores }} AS pair

@@ -4,9 +4,10 @@
   Dimensions are the slices of model.yml, the category, how alike the titles are, and whether blocking found the pair. A
   stratum with many candidates and few verdicts is one that the model has to guess; one with verdicts of one kind alone
   teaches it nothing. Pairs that people judged and blocking did not find count as labelled; `labelled_share` is that of
-  the candidates.
+  the candidates. Where there are more candidates than training samples, `candidates` is estimated from the sample.
 
-  Reads pair_features, candidate_pairs, labelled_pairs, verdicts, clean_deals of a run. Run by `bqloop labels`.
+  Reads pair_features, candidate_pairs, sampled_pairs, labelled_pairs, verdicts, clean_deals of a run. Run by
+  `bqloop labels`.
 */
 WITH disputed AS (
   SELECT
@@ -46,6 +47,7 @@ pairs AS (
   SELECT
     sliced.strata,
     candidate.left_key IS NOT NULL AS is_candidate,
+    sampled.left_key IS NOT NULL AS is_sampled,
     verdict.is_duplicate,
     verdict.is_duplicate IS NOT NULL AS is_labelled,
     placed.split,
@@ -62,6 +64,8 @@ pairs AS (
     ON sliced.right_key = right_deal.deal_key
   LEFT JOIN {{ run_table.candidate_pairs }} AS candidate
     ON sliced.left_key = candidate.left_key AND sliced.right_key = candidate.right_key
+  LEFT JOIN {{ run_table.sampled_pairs }} AS sampled
+    ON sliced.left_key = sampled.left_key AND sliced.right_key = sampled.right_key
   LEFT JOIN {{ run_table.verdicts }} AS verdict
     ON sliced.left_key = verdict.left_key AND sliced.right_key = verdict.right_key
   LEFT JOIN {{ run_table.labelled_pairs }} AS placed
@@ -74,7 +78,7 @@ counted AS (
   SELECT
     layer.dimension,
     layer.stratum,
-    COUNTIF(pairs.is_candidate) AS candidates,
+    COUNTIF(pairs.is_sampled) AS sampled,
     COUNTIF(pairs.is_candidate AND pairs.is_labelled) AS labelled_candidates,
     COUNTIF(pairs.is_labelled) AS labelled,
     COUNTIF(pairs.is_duplicate) AS duplicates,
@@ -95,12 +99,26 @@ counted AS (
     ],
     pairs.strata
   )) AS layer
+  WHERE pairs.is_sampled OR pairs.is_labelled
   GROUP BY layer.dimension, layer.stratum
+),
+
+estimated AS (
+  SELECT
+    dimension,
+    stratum,
+    GREATEST(CAST(sampled * in_all.per_sampled AS INT64), labelled_candidates) AS candidates,
+    counted.* EXCEPT (dimension, stratum, sampled)
+  FROM counted
+  CROSS JOIN (
+    SELECT SAFE_DIVIDE((SELECT COUNT(*) FROM {{ run_table.candidate_pairs }}), COUNT(*)) AS per_sampled
+    FROM {{ run_table.sampled_pairs }}
+  ) AS in_all
 )
 
 SELECT
   * EXCEPT (labelled_candidates),
   SAFE_DIVIDE(labelled_candidates, candidates) AS labelled_share,
   SAFE_DIVIDE(duplicates, labelled) AS duplicate_share
-FROM counted
+FROM estimated
 ORDER BY dimension = 'all' DESC, dimension, candidates DESC, stratum
