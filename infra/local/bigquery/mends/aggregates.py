@@ -1,4 +1,8 @@
-"""APPROX_QUANTILES and APPROX_TOP_COUNT, exactly: BigQuery's are approximate from some size on, exact ones never wrong."""
+"""APPROX_QUANTILES and APPROX_TOP_COUNT, exactly; COUNTIF over a window.
+
+BigQuery's APPROX_ functions are approximate from some size on, exact ones never wrong. bqemulator puts COALESCE around
+COUNTIF, which OVER cannot follow.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +32,17 @@ def _top_count(node: exp.Expr) -> exp.Expr | None:
     return exp.Anonymous(this="bqloop_top_count", expressions=[counts, node.expression.copy()])
 
 
-RULES: dict[type[Any], Any] = {exp.ApproxTopK: _top_count, exp.ApproxQuantiles: _quantiles}
+def _count_if(node: exp.Expr) -> exp.Expr | None:
+    if not isinstance(node.parent, exp.Window) or node.arg_key != "this":
+        return None
+    distinct = isinstance(node.this, exp.Distinct)
+    condition = node.this.expressions[0] if distinct else node.this
+    counted = exp.If(this=condition.copy(), true=exp.Literal.number(1))
+    return exp.Count(this=exp.Distinct(expressions=[counted]) if distinct else counted)
+
+
+RULES: dict[type[Any], Any] = {
+    exp.ApproxTopK: _top_count,
+    exp.ApproxQuantiles: _quantiles,
+    exp.CountIf: _count_if,
+}
