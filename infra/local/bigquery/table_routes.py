@@ -150,7 +150,9 @@ def table_routes(context: AppContext, engine: ThreadedEngine, costs: Costs, inse
         if new:
             claimed = [ids[place] for place in new]
             try:
-                _write(pa.concat_tables([good[place][1] for place in new]), (project, dataset, table), target, claimed)
+                # In one chunk: DuckDB would read, and be called back for, each row's own.
+                rows = pa.concat_tables([good[place][1] for place in new]).combine_chunks()
+                _write(rows, (project, dataset, table), target, claimed)
             except BaseException:
                 insert_ids.release(target, claimed)
                 raise
