@@ -68,7 +68,7 @@ class _Part:
         if asked.beyond is None or not len(self.gone_codes):
             return asked
         first, last = (np.searchsorted(self.gone_codes, asked.codes, side) for side in ("left", "right"))
-        return Asked(asked.codes, asked.around, asked.beyond + (last - first))
+        return Asked(asked.codes, asked.around, asked.owners, asked.beyond + (last - first))
 
 
 class CompactIndex:
@@ -275,10 +275,10 @@ class CompactIndex:
         keys = clean.column(DEAL_KEY).values
         by_key = np.argsort(keys)
         owners = by_key[np.searchsorted(keys[by_key], table.column(DEAL_KEY).values)]
-        around = [values[owners] for values in order_values(self.features, clean)]
+        around = order_values(self.features, clean)
         # Those who ask are left out of the known ones: as many more are wanted as there may be of them in the block.
         _, block, sizes = np.unique(codes, return_inverse=True, return_counts=True)
-        return Asked(codes, around, self.features.reach + sizes[block])
+        return Asked(codes, around, owners, self.features.reach + sizes[block])
 
     def sharing(self, keys: Sequence[str]) -> dict[Key, dict[str, Any]]:
         """The deals that can be looked up by one of these keys."""

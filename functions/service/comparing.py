@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from functions.service.known_segment import Segment
 
 # Deals whose candidates are looked for at once, and deals whose pairs are computed at once.
-_CHOOSING, _RANKING = 1_000, 2_000
+_CHOOSING, _RANKING = 500, 2_000
 
 
 def compared_pairs(
@@ -51,7 +51,9 @@ def compared_pairs(
         return [by_key[np.searchsorted(ordered, pairs.column(name).values)] for name in SIDES]
 
     def chosen(first: int) -> Array:
-        left, right = places_of(choose(np.arange(first, min(first + _CHOOSING, len(segment))), pool.child()))
+        # Neighbours in the blocks at once, so that they look around among the same deals.
+        some = segment.by_rank[first : first + _CHOOSING].astype(np.int64)
+        left, right = places_of(choose(some, pool.child()))
         return np.unique((left << 32) | right)
 
     found = list(side_by_side(chosen, range(0, len(segment), _CHOOSING), processes))

@@ -45,12 +45,14 @@ class Asked:
 
     Attributes:
         codes: The codes of the keys.
-        around: For each the values that say where in the block to look; None where the whole block is wanted.
-        beyond: For each how many deals before and behind are wanted.
+        around: By deal that asks, the values that say where in a block to look; None where whole blocks are wanted.
+        owners: For each key which of the deals it is of.
+        beyond: For each key how many deals before and behind are wanted.
     """
 
     codes: Codes
     around: Sequence[Codes] | None = None
+    owners: Codes | None = None
     beyond: Codes | None = None
 
 
@@ -109,13 +111,17 @@ class Segment:
         codes = asked.codes[known]
         first = np.searchsorted(self.shared, codes << RANK_BITS)
         last = np.searchsorted(self.shared, (codes + 1) << RANK_BITS)
-        if asked.around is None or asked.beyond is None:
+        if asked.around is None or asked.owners is None or asked.beyond is None:
             return runs(first, last - first)
-        ranks = self.ranks([values[known] for values in asked.around])
+        ranks = self.ranks(asked.around)[asked.owners[known]]
         middle = np.searchsorted(self.shared, (codes << RANK_BITS) | ranks)
         first = np.maximum(first, middle - asked.beyond[known])
         last = np.minimum(last, middle + asked.beyond[known])
-        return np.unique(runs(first, np.maximum(last - first, 0)))
+        # Each row once: what looks around from two places of a block may overlap.
+        order = np.argsort(first)
+        reached = np.maximum.accumulate(last[order])
+        first = np.maximum(first[order], np.concatenate([[0], reached[:-1]]))
+        return runs(first, np.maximum(reached - first, 0))
 
     def ranks(self, values: Sequence[Codes]) -> Codes:
         """How many of the deals stand before one with these values, in the order of the blocks."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from functions.service.engine.columns import Array, Column, EngineError, Mask, TextColumn, joined, runs
 from functions.service.engine.strings import NULL, Codes, Pool
 
+# A column is made whole unless it is asked for in fewer than one of so many of its rows.
+_FEW = 2
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -26,7 +29,7 @@ class Relation:
         self.count = count
         self.names = tuple(makers)
         self._makers = dict(makers)
-        self._sorted: dict[tuple[str, ...], tuple[Array, Codes]] = {}
+        self._sorted: dict[tuple[str, ...], tuple[Array, Codes, bool]] = {}
 
     def column(self, name: str) -> Column:
         """A column, as long as the table."""
@@ -38,17 +41,25 @@ class Relation:
             self._makers[name] = made
         return made
 
+    def column_at(self, name: str, places: Codes) -> Column:
+        """The values of a column in some rows: of few rows alone, where each value follows from its own row."""
+        made = self._makers[name]
+        if isinstance(made, RowWise) and _FEW * len(places) < self.count:
+            return made.at(places)
+        return self.column(name).take(places)
+
     def take(self, places: Codes) -> Relation:
         """The rows at these places."""
-        return Relation(len(places), {name: partial(_taken, self, name, places) for name in self.names})
+        return Relation(len(places), {name: _Taken(self, name, places) for name in self.names})
 
-    def sorted_by(self, names: Sequence[str]) -> tuple[Array, Codes]:
-        """The rows' hashed keys in ascending order and the place of each; kept for the next join."""
+    def sorted_by(self, names: Sequence[str]) -> tuple[Array, Codes, bool]:
+        """The rows' hashed keys in ascending order, the place of each, and whether each is there once; kept for the next join."""
         known = self._sorted.get(tuple(names))
         if known is None:
             hashed = key_hashes([key_of(self.column(name)) for name in names])
             order = np.argsort(hashed, kind="stable")
-            known = self._sorted[tuple(names)] = (hashed[order], order)
+            ordered = hashed[order]
+            known = self._sorted[tuple(names)] = (ordered, order, not (ordered[1:] == ordered[:-1]).any())
         return known
 
     def rows(self) -> list[dict[str, Any]]:
@@ -57,8 +68,30 @@ class Relation:
         return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _taken(relation: Relation, name: str, places: Codes) -> Column:
-    return relation.column(name).take(places)
+@runtime_checkable
+class RowWise(Protocol):
+    """Makes a column each of whose values follows from its own row."""
+
+    def __call__(self) -> Column:
+        """The whole column."""
+
+    def at(self, places: Codes) -> Column:
+        """Its values in these rows."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A column of some rows of a table."""
+
+    relation: Relation
+    name: str
+    places: Codes
+
+    def __call__(self) -> Column:
+        return self.relation.column_at(self.name, self.places)
+
+    def at(self, places: Codes) -> Column:
+        return self.relation.column_at(self.name, self.places[places])
 
 
 def union(parts: Sequence[Relation]) -> Relation:
@@ -126,16 +159,23 @@ class Frame:
         known = self._columns.get((alias, name))
         if known is None:
             relation, places, missing = self.sources[alias]
-            known = relation.column(name)
-            if places is not None:
-                if relation.count == 0:
-                    known = _nothing(known, self.count, self.pool)
-                else:
-                    known = known.take(places)
-                    if missing is not None:
-                        known = known.hidden(missing)
+            if places is None:
+                known = relation.column(name)
+            elif relation.count == 0:
+                known = _nothing(relation.column(name), self.count, self.pool)
+            else:
+                known = relation.column_at(name, places)
+                if missing is not None:
+                    known = known.hidden(missing)
             self._columns[alias, name] = known
         return known
+
+    def column_at(self, alias: str, name: str, places: Codes) -> Column:
+        """The values of such a column in some of the frame's rows."""
+        relation, mine, missing = self.sources[alias]
+        if (alias, name) in self._columns or missing is not None or relation.count == 0:
+            return self.column(alias, name).take(places)
+        return relation.column_at(name, places if mine is None else mine[places])
 
     def take(self, places: Codes) -> Frame:
         """The rows at these places."""
@@ -179,11 +219,16 @@ def matches(left: Sequence[Column], relation: Relation, names: Sequence[str], co
     """
     keys = [key_of(column.spread(count)) for column in left]
     hashed = key_hashes(keys)
-    ordered, order = relation.sorted_by(names)
+    ordered, order, is_unique = relation.sorted_by(names)
     first = np.searchsorted(ordered, hashed, "left")
-    sizes = np.searchsorted(ordered, hashed, "right") - first
-    mine = np.repeat(np.arange(count, dtype=np.int64), sizes)
-    places = order[runs(first, sizes)]
+    if is_unique:
+        at = np.minimum(first, len(ordered) - 1)
+        mine = np.flatnonzero(ordered[at] == hashed) if len(ordered) else np.zeros(0, np.int64)
+        places = order[at[mine]]
+    else:
+        sizes = np.searchsorted(ordered, hashed, "right") - first
+        mine = np.repeat(np.arange(count, dtype=np.int64), sizes)
+        places = order[runs(first, sizes)]
     good: Mask | None = None
     for (values, null), name in zip(keys, names, strict=True):
         others, other_null = key_of(relation.column(name))

@@ -25,7 +25,7 @@ from functions.service.engine.parsing import (
     unnested,
 )
 from functions.service.engine.relations import Frame, Relation, matches, union
-from functions.service.engine.strings import Pool
+from functions.service.engine.strings import Codes, Pool
 
 Tables = Callable[[str], Relation]
 Run = Callable[[Tables, Pool], Relation]
@@ -139,6 +139,7 @@ class _Select:
             for name, node in listed
             if grouping is None and isinstance(node, exp.Column)
         }
+        row_wise = {name for name, node in listed if node.find(exp.Window) is None}
         after = [expressions.compile(part.this) for part in (having, qualify) if part is not None]
         is_distinct = self._node.args.get("distinct") is not None
 
@@ -151,7 +152,9 @@ class _Select:
             if grouping is not None:
                 frame = grouping(frame)
             makers: dict[str, Column | Callable[[], Column]] = {
-                name: partial(frame.column, *passing[name]) if name in passing else partial(column, frame)
+                name: _Passing(frame, *passing[name])
+                if name in passing
+                else (_Computed(column, frame) if name in row_wise else partial(column, frame))
                 for name, column in columns
             }
             result = Relation(frame.count, makers)
@@ -293,6 +296,35 @@ class _Select:
             return Frame(len(groups.starts), frame.pool, {"grouped": (Relation(len(groups.starts), made), None, None)})
 
         return apply, Expressions({"grouped": names}, self._parameters, given)
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """A column of a frame as it is."""
+
+    frame: Frame
+    alias: str
+    name: str
+
+    def __call__(self) -> Column:
+        return self.frame.column(self.alias, self.name)
+
+    def at(self, places: Codes) -> Column:
+        return self.frame.column_at(self.alias, self.name, places)
+
+
+@dataclass(frozen=True)
+class _Computed:
+    """A column that is computed row by row from those of a frame."""
+
+    column: Evaluate
+    frame: Frame
+
+    def __call__(self) -> Column:
+        return self.column(self.frame)
+
+    def at(self, places: Codes) -> Column:
+        return self.column(self.frame.take(places)).spread(len(places))
 
 
 def _filtered(frame: Frame, condition: Evaluate) -> Frame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ class StoredTable:
         """The rows at these places as a table; `keys` are the keys of their deals."""
         makers: dict[str, Column | Callable[[], Column]] = {} if keys is None else {DEAL_KEY: keys}
         for name in self._kinds:
-            makers[name] = _later(self, name, rows, pool)
+            makers[name] = _Later(self, name, rows, pool)
         return Relation(len(rows), makers)
 
     def raw(self, name: str, rows: Codes | None = None) -> Array:
@@ -99,8 +100,20 @@ class StoredTable:
         return StoredTable(arrays, about["kinds"], mapped(folder / f"{name}-starts.npy"))
 
 
-def _later(table: StoredTable, name: str, rows: Codes, pool: Pool) -> Callable[[], Column]:
-    return lambda: table.column(name, rows, pool)
+@dataclass(frozen=True)
+class _Later:
+    """A column of some rows, read when somebody asks."""
+
+    table: StoredTable
+    name: str
+    rows: Codes
+    pool: Pool
+
+    def __call__(self) -> Column:
+        return self.table.column(self.name, self.rows, self.pool)
+
+    def at(self, places: Codes) -> Column:
+        return self.table.column(self.name, self.rows[places], self.pool)
 
 
 class TableWriter:
