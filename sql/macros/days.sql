@@ -25,7 +25,17 @@ SELECT * FROM {{ table | replace('__' ~ earlier.slug ~ '__', '__' ~ run ~ '__') 
   {% endfor %}
 {%- endmacro %}
 
-{# Of the rows of all days, those of the deals of the day's pairs: a condition, for a table that is joined more than once. #}
+{# From `pairs` of all days, as `pair`, those whose deals no later version has taken the place of. #}
+{% macro in_force(pairs, superseded, earlier) %}
+FROM {{ united(pairs, earlier) }} AS pair
+LEFT JOIN {{ superseded }} AS left_old
+  ON pair.left_key = left_old.deal_key
+LEFT JOIN {{ superseded }} AS right_old
+  ON pair.right_key = right_old.deal_key
+WHERE left_old.deal_key IS NULL AND right_old.deal_key IS NULL
+{% endmacro %}
+
+{# Of the rows of all days, those of the day's pairs' deals: a condition, for a table that is joined more than once. #}
 {% macro of_pairs(pairs, earlier) -%}
   {%- if earlier and earlier.runs -%}
     AND deal_key IN (SELECT left_key FROM {{ pairs }} UNION ALL SELECT right_key FROM {{ pairs }})

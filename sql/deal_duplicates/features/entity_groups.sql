@@ -15,7 +15,14 @@ WITH alike AS (
   WHERE is_duplicate
 ),
 
-{{ components.spread('alike', 'member', 6) }}
+round_0 AS (
+  SELECT DISTINCT
+    member,
+    member AS label
+  FROM alike
+),
+
+{{ components.spread('alike', 6) }}
 
 SELECT
   member AS deal_key,

@@ -1,6 +1,5 @@
 {% import 'macros/days.sql' as days %}
-{% set scores = ['guess', 'likeness', 'rareness', 'code', 'amount'] %}
-{% set ranked = ['guess', 'likeness', 'rareness'] %}
+{% import 'macros/rivals.sql' as rivals %}
 {% set kinds = ['source', 'seller'] %}
 /*
   How each pair stands among its rivals by each score. One row per pair.
@@ -19,10 +18,10 @@
 CREATE OR REPLACE TABLE {{ run_table.pair_context }} AS
 WITH standing AS (
   SELECT
-    {% for score in ranked %}
+    {% for score in rivals.ranked %}
       LEAST(10, 1 + COUNTIF(rival.{{ score }} > asked.{{ score }})) AS {{ score }}_rank,
     {% endfor %}
-    {% for score in scores %}
+    {% for score in rivals.scores %}
       MAX(asked.{{ score }}) - COALESCE(MAX(rival.{{ score }}), 0) AS {{ score }}_source_margin,
       MAX(asked.{{ score }}) - COALESCE(MAX(IF(rival.seller = asked.seller, rival.{{ score }}, NULL)), 0)
         AS {{ score }}_seller_margin,
@@ -40,11 +39,11 @@ WITH standing AS (
 )
 
 SELECT
-  {% for score in ranked %}
+  {% for score in rivals.ranked %}
     LEAST(one.{{ score }}_rank, two.{{ score }}_rank) AS {{ score }}_rank_better,
     GREATEST(one.{{ score }}_rank, two.{{ score }}_rank) AS {{ score }}_rank_worse,
   {% endfor %}
-  {% for score in scores %}
+  {% for score in rivals.scores %}
     {% for kind in kinds %}
       LEAST(one.{{ score }}_{{ kind }}_margin, two.{{ score }}_{{ kind }}_margin)
         AS {{ score }}_{{ kind }}_margin_lesser,

@@ -1,4 +1,4 @@
-{% set scores = ['guess', 'likeness', 'rareness', 'code', 'amount'] %}
+{% import 'macros/rivals.sql' as rivals %}
 /*
   Each pair as either of its deals sees it: the other deal with its source and seller, and the scores. Two rows per
   pair.
@@ -13,7 +13,7 @@ CLUSTER BY mine AS
     {{ other }}_key AS other,
     {{ other }}_source AS source,
     {{ other }}_seller AS seller,
-    {% for score in scores %}
+    {% for score in rivals.scores %}
       {{ score }},
     {% endfor %}
     met_on

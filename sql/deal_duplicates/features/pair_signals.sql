@@ -1,5 +1,7 @@
 {% import 'macros/similarity.sql' as similarity %}
 {% import 'macros/days.sql' as days %}
+{% set scoring = earlier | default(none) %}
+{% set adding = scoring and scoring.runs %}
 /*
   What can be said about two deals without looking at others: each column one feature. One row per pair.
 
@@ -11,6 +13,14 @@
   Reads compared_pairs, clean_deals, deal_norms, pair_words, pair_sequences, pair_codes. Read by pair_features.
 */
 CREATE OR REPLACE TABLE {{ run_table.pair_signals }} AS
+{% if adding %}
+  WITH deals AS (
+    SELECT *
+    FROM {{ days.united(run_table.clean_deals, scoring) }}
+    WHERE TRUE {{ days.of_pairs(run_table.compared_pairs, scoring) }}
+  )
+
+{% endif %}
 SELECT
   pair.left_key,
   pair.right_key,
@@ -122,13 +132,13 @@ SELECT
   CAST(codes.left_key IS NULL AS INT64) AS codes_missing,
   LEAST(size_one.title_words, size_two.title_words) AS title_words_fewer
 FROM {{ run_table.compared_pairs }} AS pair
-INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS one
+INNER JOIN {{ 'deals' if adding else run_table.clean_deals }} AS one
   ON pair.left_key = one.deal_key
-INNER JOIN {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS two
+INNER JOIN {{ 'deals' if adding else run_table.clean_deals }} AS two
   ON pair.right_key = two.deal_key
-INNER JOIN {{ days.united(run_table.deal_norms, earlier | default(none)) }} AS size_one
+INNER JOIN {{ days.united(run_table.deal_norms, scoring) }} AS size_one
   ON pair.left_key = size_one.deal_key
-INNER JOIN {{ days.united(run_table.deal_norms, earlier | default(none)) }} AS size_two
+INNER JOIN {{ days.united(run_table.deal_norms, scoring) }} AS size_two
   ON pair.right_key = size_two.deal_key
 INNER JOIN {{ run_table.pair_words }} AS words
   ON pair.left_key = words.left_key AND pair.right_key = words.right_key

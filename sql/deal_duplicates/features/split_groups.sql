@@ -26,14 +26,20 @@ WITH placed AS (
 first_links AS (
   SELECT
     link.member,
-    link.neighbour,
-    placed.place
+    link.neighbour
   FROM {{ run_table.verdict_links }} AS link
   INNER JOIN placed
     ON link.member = placed.member AND link.judged_since = placed.judged_since
 ),
 
-{{ components.spread('first_links', 'place', 3) }}
+round_0 AS (
+  SELECT
+    member,
+    place AS label
+  FROM placed
+),
+
+{{ components.spread('first_links', 3) }}
 
 SELECT
   round_3.member AS deal_key,

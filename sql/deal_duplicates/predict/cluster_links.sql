@@ -1,27 +1,12 @@
-{% import 'macros/days.sql' as days %}
 /*
   The pairs that tie deals together, less those that would glue unlike deals: where two deals are surely not the same
   but both are tied to a third, the weaker of the two ties is cut. One row per deal and neighbour, each its own
   neighbour.
 
-  `name` tells the day on which the deal was first seen, whatever has changed about it since: the clusters' names are
-  made of it, and stay.
-
-  Reads current_pairs, clean_deals, raw_deals. Read by clusters.
+  Reads current_pairs. Read by clusters, cluster_members.
 */
 CREATE OR REPLACE TABLE {{ run_table.cluster_links }} AS
-WITH deals AS (
-  SELECT
-    deal.deal_key,
-    CONCAT(CAST(DATE(MIN(came.ingested_at)) AS STRING), ' ', deal.source, ' ', deal.deal_id) AS name
-  FROM {{ days.united(run_table.clean_deals, earlier | default(none)) }} AS deal
-  INNER JOIN {{ table.raw_deals }} AS came
-    ON deal.source = came.source AND deal.deal_id = came.deal_id
-  WHERE came.ingested_at <= @as_of
-  GROUP BY deal.deal_key, deal.source, deal.deal_id
-),
-
-ties AS (
+WITH ties AS (
   SELECT
     left_key AS member,
     right_key AS neighbour,
@@ -62,19 +47,13 @@ kept AS (
 )
 
 SELECT
-  kept.member,
-  kept.neighbour,
-  kept.probability,
-  deal.name
+  member,
+  neighbour,
+  probability
 FROM kept
-INNER JOIN deals AS deal
-  ON kept.member = deal.deal_key
 UNION ALL
 SELECT DISTINCT
-  kept.member,
-  kept.member AS neighbour,
-  1.0 AS probability,
-  deal.name
+  member,
+  member AS neighbour,
+  1.0 AS probability
 FROM kept
-INNER JOIN deals AS deal
-  ON kept.member = deal.deal_key

@@ -18,9 +18,4 @@ SELECT
   {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
   pair.run_id,
   pair.scored_at
-FROM {{ days.united(run_table.pair_probabilities, earlier | default(none)) }} AS pair
-LEFT JOIN {{ run_table.superseded_deals }} AS left_old
-  ON pair.left_key = left_old.deal_key
-LEFT JOIN {{ run_table.superseded_deals }} AS right_old
-  ON pair.right_key = right_old.deal_key
-WHERE left_old.deal_key IS NULL AND right_old.deal_key IS NULL
+{{ days.in_force(run_table.pair_probabilities, run_table.superseded_deals, earlier | default(none)) }}
