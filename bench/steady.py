@@ -38,7 +38,7 @@ class Figures:
     Attributes:
         burst: Messages of the burst that were confirmed.
         answered: Requests that were answered with 200.
-        failed: Requests that were not.
+        failed: Requests that were not, by what came instead.
         seconds: From the first request to the last answer.
         p50_ms: Half of the answers came within so long, from when they were due.
         p99_ms: The same for 99 of 100.
@@ -50,7 +50,7 @@ class Figures:
 
     burst: int
     answered: int
-    failed: int
+    failed: Counter[str]
     seconds: float
     p50_ms: float
     p99_ms: float
@@ -71,9 +71,11 @@ def main(arguments: list[str]) -> None:
     found = run(options.rate, options.seconds, options.burst, options.workers)
     print(f"burst: {found.burst:,} messages confirmed")
     print(
-        f"minute: {found.answered:,} answered, {found.failed} failed in {found.seconds:.1f} s: "
+        f"minute: {found.answered:,} answered, {found.failed.total()} failed in {found.seconds:.1f} s: "
         f"{found.answered / found.seconds:.0f} a second; p50 {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms"
     )
+    for why, count in found.failed.most_common():
+        print(f"{count} failed with {why}")
     print(f"log: {found.lost} lost, {found.doubled} doubled")
     told = ", ".join(f"{who} {milliseconds:.1f}" for who, milliseconds in found.cpu_ms.items())
     print(f"milliseconds of a core a request: {told}; {os.cpu_count()} cores give 1,000 a second each")
@@ -101,13 +103,13 @@ def run(rate: float, seconds: float, burst: int, workers: int) -> Figures:
                 cpu = {who: seconds - worked.get(who, 0.0) for who, seconds in cpu_of_all().items()}
             ended.set()
             watch.join()
-            answered = [request_id for request_id, _ in answers if request_id]
+            answered = [answer.request_id for answer in answers if answer.request_id]
             lost, doubled = settle(app, [*confirmed, *answered])
-            waits = sorted(waited for _, waited in answers)
+            waits = sorted(answer.waited for answer in answers)
             return Figures(
                 burst=len(confirmed),
                 answered=len(answered),
-                failed=len(answers) - len(answered),
+                failed=Counter(answer.failure for answer in answers if answer.failure),
                 seconds=took,
                 p50_ms=waits[len(waits) // 2] * 1e3,
                 p99_ms=waits[int(len(waits) * 0.99)] * 1e3,
@@ -147,9 +149,18 @@ def send_burst(app: Any, count: int) -> list[str]:
     return [request_id for request_id, future in sent if future.exception(timeout=120) is None]
 
 
-def at_rate(port: int, bodies: list[str], rate: float, seconds: float) -> list[tuple[str, float]]:
-    """Ask at the rate; for each request its ID ("" for one that failed) and the seconds from when it was due."""
-    answers: list[tuple[str, float]] = []
+@dataclass(frozen=True)
+class Answer:
+    """What a caller got: the request's ID or why it failed, and the seconds from when it was due."""
+
+    request_id: str
+    failure: str
+    waited: float
+
+
+def at_rate(port: int, bodies: list[str], rate: float, seconds: float) -> list[Answer]:
+    """Ask at the rate."""
+    answers: list[Answer] = []
     numbers = itertools.count()
     began = time.monotonic()
 
@@ -157,15 +168,19 @@ def at_rate(port: int, bodies: list[str], rate: float, seconds: float) -> list[t
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while (due := (number := next(numbers)) / rate) < seconds:
             time.sleep(max(0.0, began + due - time.monotonic()))
-            request_id = ""
+            request_id = failure = ""
             try:
                 connection.request("POST", "/score", bodies[number % len(bodies)], {"Content-Type": "application/json"})
                 response = connection.getresponse()
-                told = json.loads(response.read())
-                request_id = told["request_id"] if response.status == 200 else ""
-            except (OSError, http.client.HTTPException):
+                said = response.read()
+                if response.status == 200:
+                    request_id = json.loads(said)["request_id"]
+                else:
+                    failure = f"{response.status} {said.decode(errors='replace')[:300]}"
+            except (OSError, http.client.HTTPException) as error:
+                failure = repr(error)
                 connection.close()
-            answers.append((request_id, time.monotonic() - began - due))
+            answers.append(Answer(request_id, failure, time.monotonic() - began - due))
 
     threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
     for thread in threads:
