@@ -7,6 +7,8 @@ DDL has gained since.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from google.api_core import exceptions as api
 from google.cloud import bigquery
 
@@ -15,6 +17,7 @@ from deployment.table_columns import add_missing_columns, make_table
 from etl.errors import UnavailableError
 from etl.names import Naming
 from etl.templates import RenderedSql
+from etl.warehouse import Warehouse
 
 
 def prepare(app: Application) -> None:
@@ -34,10 +37,8 @@ def prepare(app: Application) -> None:
         except Exception as error:
             address = settings.endpoints.bigquery or "Google's address"
             raise UnavailableError(f"BigQuery at {address} cannot be used: {error}") from error
-    for model in settings.models:
-        warehouse = app.warehouse(model)
-        for statement in [*app.ledger(model).definitions(), *definitions(app, model)]:
-            make_table(warehouse, statement)
+    for warehouse, statement in _of_all_models(app):
+        make_table(warehouse, statement)
 
 
 def add_columns(app: Application) -> None:
@@ -53,9 +54,8 @@ def add_columns(app: Application) -> None:
         app.bigquery.get_dataset(f"{app.settings.project}.{app.settings.dataset}", timeout=30)
     except (api.NotFound, api.Forbidden):
         return  # a new installation: Terraform switches BigQuery on and makes the datasets
-    for model in app.settings.models:
-        for statement in [*app.ledger(model).definitions(), *definitions(app, model)]:
-            add_missing_columns(app.warehouse(model), statement)
+    for warehouse, statement in _of_all_models(app):
+        add_missing_columns(warehouse, statement)
 
 
 def definitions(app: Application, model: str) -> list[RenderedSql]:
@@ -63,3 +63,11 @@ def definitions(app: Application, model: str) -> list[RenderedSql]:
     templates, naming = app.templates(model), Naming.of(app.settings, model)
     context = {"table": naming.tables(templates.stems(f"{model}/tables"))}
     return [templates.render(path, context) for path in templates.folder(f"{model}/tables")]
+
+
+def _of_all_models(app: Application) -> Iterator[tuple[Warehouse, RenderedSql]]:
+    """The DDL of the ledger and of every model's tables, with the warehouse that is to run it."""
+    for model in app.settings.models:
+        warehouse = app.warehouse(model)
+        for statement in [*app.ledger(model).definitions(), *definitions(app, model)]:
+            yield warehouse, statement

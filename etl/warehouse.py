@@ -20,29 +20,13 @@ from google.api_core import exceptions as api
 from google.api_core import retry as api_retry
 from google.cloud import bigquery
 
-from etl.errors import BqloopError, StatementError, StillRunning, UnavailableError
+from etl.bigquery_errors import sorted_out
+from etl.errors import BqloopError, StatementError, StillRunning
 from etl.query_parameters import query_parameter
 from etl.settings import Settings
 from etl.templates import RenderedSql
 
-# BigQuery's own table of error reasons: https://cloud.google.com/bigquery/docs/error-messages
-RETRYABLE_REASONS = frozenset(
-    {
-        "backendError",
-        "internalError",
-        "jobBackendError",
-        "jobInternalError",
-        "jobRateLimitExceeded",
-        "quotaExceeded",
-        "rateLimitExceeded",
-        "stopped",
-        "tableUnavailable",
-        "timeout",
-    }
-)
-_UNAVAILABLE = (api.TooManyRequests, api.ServerError, api.RetryError, ConnectionError)
 _MAX_ATTEMPTS = 20
-_POSITION = re.compile(r"\[(\d+):(\d+)\]")
 _IDLE = 30.0
 _LEAST_WAIT = 1.0
 
@@ -363,25 +347,7 @@ class Warehouse:
 
     def _sorted_out(self, error: Exception, statement: RenderedSql | None) -> BqloopError:
         """The error of ours that says what to do about one of Google's."""
-        if isinstance(error, BqloopError):
-            return error
-        reasons = {e.get("reason", "") for e in getattr(error, "errors", None) or () if isinstance(e, Mapping)}
-        busy = isinstance(error, _UNAVAILABLE) or bool(reasons & RETRYABLE_REASONS)
-        if busy or not isinstance(error, api.GoogleAPICallError):
-            address = self.settings.endpoints.bigquery or "Google's address"
-            return UnavailableError(f"BigQuery at {address} cannot be used just now: {_first_line(error)}")
-        reason = next(iter(sorted(reasons - {""})), type(error).__name__)
-        message = _told_by_google(error)
-        if statement is None:
-            return StatementError(message, reason=reason)
-        found = _POSITION.search(message)
-        line = int(found[1]) if found else 1
-        shown = f"\nThe rendered statement there:\n{statement.around(line)}" if found else ""
-        return StatementError(
-            f"{statement.place(line)}: {message}{shown}\n"
-            f"You can see the whole statement with: bqloop sql render {statement.path}",
-            reason=reason,
-        )
+        return sorted_out(error, statement, self.settings.endpoints.bigquery or "Google's address")
 
 
 def _rows_written(job: bigquery.QueryJob) -> int:
@@ -400,16 +366,6 @@ def job_ended(job: bigquery.QueryJob) -> bool:
 def _label(text: str) -> str:
     """Text as a label value: at most 63 of `[a-z0-9_-]`."""
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _told_by_google(error: api.GoogleAPICallError) -> str:
-    """What BigQuery says, without the address of the request and the job's ID that the client puts around it."""
-    told = [str(e["message"]) for e in error.errors or () if isinstance(e, Mapping) and e.get("message")]
-    return told[0] if told else re.sub(r"^[A-Z]+ https?://\S+: ", "", str(error.message))
 
 
 def _retry() -> api_retry.Retry:
