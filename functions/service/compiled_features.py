@@ -34,6 +34,7 @@ from functions.service.known_segment import Segment
 from functions.service.looped_features import LoopedFeatures, kinds_of
 from functions.service.policy import ServingPolicy
 from functions.service.rendering import AS_OF, REQUEST_PAIRS, Rendered, rendered_tables
+from functions.service.rival_tables import WITH_RIVALS, beside_rivals
 from functions.service.values import DEAL_COLUMNS, PAIR_COLUMNS, Deal, Pair
 
 log = structlog.get_logger(__name__)
@@ -91,6 +92,10 @@ class CompiledFeatures:
         given = {serving.deals: tuple(DEAL_COLUMNS), REQUEST_PAIRS: tuple(PAIR_COLUMNS), **columns}
         both = {**candidates, **rendered}
         queries = {name: one.query for name, one in both.items() if name != serving.candidates.pairs}
+        if serving.ranked is not None:
+            queries = beside_rivals(queries, serving.ranked, serving.rival)
+        # Where no rivals are known, their tables are those of the request's own pairs.
+        self._alone = {name: name.removesuffix(WITH_RIVALS) for name in queries if name.endswith(WITH_RIVALS)}
         self._features = Program(queries, given, self._lookups, self._parameters)
         self.fingerprint = _fingerprint([*both.values()], self._parameters, frozen)
         for name in self.of_deals:
@@ -163,28 +168,28 @@ class CompiledFeatures:
             arriving: The new deals.
             pairs: The pairs.
             rivals: Other pairs, among which the standing of these is judged, as it is among themselves.
-            few: Up to so many pairs and rivals, of arriving deals alone, are compared by loops.
+            few: Up to so many pairs and rivals are compared by loops.
             known_rivals: Rows of the table by which pairs are ranked, of more rivals.
         """
         pool = arriving.pool
         compared = [*pairs, *rivals]
         others = sorted({key for pair in compared for key in pair} - arriving.keys)
-        if self.loops is not None and arriving.rows is not None and not others and len(compared) <= few:
+        if others and arriving.known is None:
+            raise EngineError(f"{len(others)} deals of the pairs are not given")
+        theirs = arriving.known.tables(others, self.of_deals, pool) if others and arriving.known is not None else {}
+        more, same = ({}, self._alone) if known_rivals is None else ({f"{self.ranked}{WITH_RIVALS}": known_rivals}, {})
+        if self.loops is not None and arriving.rows is not None and len(compared) <= few:
             try:
-                return self.loops.features(arriving.rows, pairs, rivals)
+                return self.loops.features(arriving.rows, pairs, rivals, theirs, more, same)
             except UNSAID as error:
                 log.info("a small request is computed by columns", reason=repr(error))
         sides = zip(*((*left, *right) for left, right in compared), strict=True) if compared else [()] * 4
         asked = {column: TextColumn(pool, texts=list(texts)) for column, texts in zip(PAIR_COLUMNS, sides, strict=True)}
         given = {REQUEST_PAIRS: Relation(len(compared), dict(asked)), **self._relations(pool)}
         mine = {name: arriving.table(name) for name in self.of_deals}
-        if others:
-            if arriving.known is None:
-                raise EngineError(f"{len(others)} deals of the pairs are not given")
-            theirs = arriving.known.tables(others, self.of_deals, pool)
+        if theirs:
             mine = {name: union([mine[name], _alike(mine[name], theirs[name])]) for name in self.of_deals}
-        more = {} if known_rivals is None or self.ranked is None else {self.ranked: known_rivals}
-        found = self._features.run(given | mine, pool, more=more)(self.serving.features)
+        found = self._features.run(given | mine, pool, more=more, same=same)(self.serving.features)
         if rivals:
             wanted = set(pairs)
             four = zip(*(found.column(name).to_list() for name in PAIR_COLUMNS), strict=True)

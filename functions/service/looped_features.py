@@ -14,7 +14,7 @@ from sqlglot import exp
 from functions.service.engine.columns import TextColumn, typed_column
 from functions.service.engine.relations import Relation
 from functions.service.engine.rows.program import Find, Made, Program
-from functions.service.engine.rows.tables import Table
+from functions.service.engine.rows.tables import Columns, Table
 from functions.service.engine.strings import Pool
 from functions.service.frozen_lookup import FrozenLookup
 from functions.service.policy import ServingPolicy
@@ -69,24 +69,51 @@ class LoopedFeatures:
             table.count, {column: partial(typed_column, kinds[column], table.columns[column], pool) for column in kinds}
         )
 
-    def features(self, of_deals: Find, pairs: Sequence[Pair], rivals: Sequence[Pair]) -> list[dict[str, Any]]:
-        """The rows of the feature table for pairs of these deals; one row per pair, in any order.
+    def features(
+        self,
+        of_deals: Find,
+        pairs: Sequence[Pair],
+        rivals: Sequence[Pair],
+        known: Mapping[str, Relation] | None = None,
+        known_rivals: Mapping[str, Relation] | None = None,
+        same: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The rows of the feature table for pairs of these deals and known ones; one row per pair, in any order.
 
         Args:
             of_deals: What `of` gave for the deals.
             pairs: The pairs.
             rivals: Other pairs of them, among which the standing of these is judged, as it is among themselves.
+            known: The same tables of known deals.
+            known_rivals: Rows of known pairs, by the table that they are to be put under.
+            same: Tables that are the same as others.
         """
         compared = [*pairs, *rivals]
         sides = zip(*((*left, *right) for left, right in compared), strict=True)
         asked = Table(len(compared), dict(zip(PAIR_COLUMNS, map(list, sides), strict=True)))
-        earlier = dict.fromkeys(self._of_deals, of_deals)
-        found = self._program.run({**self._frozen, REQUEST_PAIRS: asked}, earlier)(self._serving.features)
+
+        def both(name: str) -> Table:
+            mine = of_deals(name)
+            return mine if not known else _with(mine, known[name])
+
+        earlier = dict.fromkeys(self._of_deals, both)
+        more = {name: _listed(relation) for name, relation in (known_rivals or {}).items()}
+        tables = self._program.run({**self._frozen, REQUEST_PAIRS: asked}, earlier, more, same)
+        found = tables(self._serving.features)
         rows = [dict(zip(found.columns, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
         if not rivals:
             return rows
         wanted = {(*left, *right) for left, right in pairs}
         return [row for row in rows if tuple(row[name] for name in PAIR_COLUMNS) in wanted]
+
+
+def _listed(relation: Relation) -> Table:
+    return Table(relation.count, Columns(lambda name: relation.column(name).to_list()))
+
+
+def _with(table: Table, more: Relation) -> Table:
+    """The rows of a table and more of the same kind."""
+    return Table(table.count + more.count, Columns(lambda name: [*table.columns[name], *more.column(name).to_list()]))
 
 
 def kinds_of(relation: Relation) -> Kinds:

@@ -81,6 +81,7 @@ class ServingPolicy(_Section):
         features: The run table with the features.
         ranked: The run table by which pairs are ranked among their rivals, if each of its rows follows from its own pair
             alone: the index then keeps the rows of known pairs. Has columns left_key and right_key.
+        rival: Alias under which the templates read the rivals, from that table or what follows from it.
         lookups: Frozen tables that are looked up by key; all others are small and read whole.
         candidates: How candidates are found.
         index_days: Deals seen in that many days are kept in the index.
@@ -96,6 +97,7 @@ class ServingPolicy(_Section):
     pairs: str = "compared_pairs"
     features: str = "pair_features"
     ranked: str | None = None
+    rival: str = "rival"
     lookups: dict[str, Lookup] = {}
     candidates: Candidates = Candidates()
     index_days: int = Field(default=90, ge=1)
@@ -107,7 +109,7 @@ class ServingPolicy(_Section):
     monitor: dict[str, Any] = {}
 
 
-_ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "ranked", "lookups", "candidates"})
+_ABOUT_TEMPLATES = frozenset({"deals", "pairs", "features", "ranked", "rival", "lookups", "candidates"})
 
 
 def kept_serving_policy(policy: ModelPolicy) -> ServingPolicy:

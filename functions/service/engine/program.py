@@ -54,6 +54,7 @@ class Program:
         pool: Pool,
         made: Mapping[str, Maker] | None = None,
         more: Mapping[str, Relation] | None = None,
+        same: Mapping[str, str] | None = None,
     ) -> Callable[[str], Relation]:
         """The tables of one request; each is made when it is asked for.
 
@@ -62,6 +63,7 @@ class Program:
             pool: The pool of their texts.
             made: Makes more tables.
             more: Rows that there are already of tables that are made here; columns in the table's order.
+            same: Tables that are not made, because they would be the same as others.
         """
         tables = dict(given)
         makers = {**self._made, **(made or {})}
@@ -69,7 +71,9 @@ class Program:
         def find(name: str) -> Relation:
             found = tables.get(name)
             if found is None:
-                if name in makers:
+                if same is not None and name in same:
+                    found = find(same[name])
+                elif name in makers:
                     found = makers[name](find, pool)
                 elif name in self._queries:
                     found = self._queries[name].run(find, pool)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -68,24 +68,29 @@ class Relation:
         return [dict(zip(self.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-@runtime_checkable
-class RowWise(Protocol):
+class RowWise(ABC):
     """Makes a column each of whose values follows from its own row."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def __call__(self) -> Column:
         """The whole column."""
 
+    @abstractmethod
     def at(self, places: Codes) -> Column:
         """Its values in these rows."""
 
 
-@dataclass(frozen=True)
-class _Taken:
+class _Taken(RowWise):
     """A column of some rows of a table."""
 
-    relation: Relation
-    name: str
-    places: Codes
+    __slots__ = ("name", "places", "relation")
+
+    def __init__(self, relation: Relation, name: str, places: Codes) -> None:
+        self.relation = relation
+        self.name = name
+        self.places = places
 
     def __call__(self) -> Column:
         return self.relation.column_at(self.name, self.places)

@@ -24,7 +24,7 @@ from functions.service.engine.parsing import (
     keys_of,
     unnested,
 )
-from functions.service.engine.relations import Frame, Relation, matches, union
+from functions.service.engine.relations import Frame, Relation, RowWise, matches, union
 from functions.service.engine.strings import Codes, Pool
 
 Tables = Callable[[str], Relation]
@@ -298,13 +298,15 @@ class _Select:
         return apply, Expressions({"grouped": names}, self._parameters, given)
 
 
-@dataclass(frozen=True)
-class _Passing:
+class _Passing(RowWise):
     """A column of a frame as it is."""
 
-    frame: Frame
-    alias: str
-    name: str
+    __slots__ = ("alias", "frame", "name")
+
+    def __init__(self, frame: Frame, alias: str, name: str) -> None:
+        self.frame = frame
+        self.alias = alias
+        self.name = name
 
     def __call__(self) -> Column:
         return self.frame.column(self.alias, self.name)
@@ -313,12 +315,14 @@ class _Passing:
         return self.frame.column_at(self.alias, self.name, places)
 
 
-@dataclass(frozen=True)
-class _Computed:
+class _Computed(RowWise):
     """A column that is computed row by row from those of a frame."""
 
-    column: Evaluate
-    frame: Frame
+    __slots__ = ("column", "frame")
+
+    def __init__(self, column: Evaluate, frame: Frame) -> None:
+        self.column = column
+        self.frame = frame
 
     def __call__(self) -> Column:
         return self.column(self.frame)

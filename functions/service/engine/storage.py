@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from functions.service.engine.columns import Array, Column, EngineError, TextColumn, runs
 from functions.service.engine.grouping import grouped
-from functions.service.engine.relations import Relation
+from functions.service.engine.relations import Relation, RowWise
 from functions.service.engine.stores import Growing, Store
 from functions.service.engine.strings import Codes, Pool, mapped
 
@@ -100,14 +99,16 @@ class StoredTable:
         return StoredTable(arrays, about["kinds"], mapped(folder / f"{name}-starts.npy"))
 
 
-@dataclass(frozen=True)
-class _Later:
+class _Later(RowWise):
     """A column of some rows, read when somebody asks."""
 
-    table: StoredTable
-    name: str
-    rows: Codes
-    pool: Pool
+    __slots__ = ("name", "pool", "rows", "table")
+
+    def __init__(self, table: StoredTable, name: str, rows: Codes, pool: Pool) -> None:
+        self.table = table
+        self.name = name
+        self.rows = rows
+        self.pool = pool
 
     def __call__(self) -> Column:
         return self.table.column(self.name, self.rows, self.pool)

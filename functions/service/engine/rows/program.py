@@ -68,12 +68,20 @@ class Program:
                 raise EngineError(f"{name}: {error}") from error
         self._runs = self._written(targets)
 
-    def run(self, given: Mapping[str, Table], earlier: Mapping[str, Find] | None = None) -> Find:
+    def run(
+        self,
+        given: Mapping[str, Table],
+        earlier: Mapping[str, Find] | None = None,
+        more: Mapping[str, Table] | None = None,
+        same: Mapping[str, str] | None = None,
+    ) -> Find:
         """The tables of one request; each is made when it is asked for.
 
         Args:
             given: The tables that there are already; where a table has a query, too, it is not run.
             earlier: Where other tables come from, that an earlier run makes.
+            more: Rows that there are already of tables that are made here.
+            same: Tables that are not made, because they would be the same as others.
         """
         tables, others = dict(given), earlier or {}
 
@@ -81,13 +89,17 @@ class Program:
             found = tables.get(name)
             if found is None:
                 made = self._made.get(name)
-                if name in others:
+                if same is not None and name in same:
+                    found = find(same[name])
+                elif name in others:
                     found = others[name](name)
                 elif made is not None:
                     found = made.make(find)
                 else:
                     needs, run = self._runs[name]
                     found = run(*[find(need) for need in needs])
+                if more is not None and name in more:
+                    found = stacked([found, more[name]], list(found.columns))
                 tables[name] = found
             return found
 

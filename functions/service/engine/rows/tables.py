@@ -44,6 +44,22 @@ class Table:
         return found
 
 
+class Columns(dict[str, Values]):
+    """The columns of a table, each made when somebody asks for it.
+
+    Args:
+        make: Makes one.
+    """
+
+    def __init__(self, make: Callable[[str], Values]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: str) -> Values:
+        made = self[name] = self._make(name)
+        return made
+
+
 def stacked(parts: Sequence[Table], names: Sequence[str], *, different: bool = False) -> Table:
     """Tables one under the other; columns pair up by place, and each part has them all in the order of `names`."""
     lists = [[value for part in parts for value in part.columns[name]] for name in names]
