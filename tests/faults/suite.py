@@ -22,7 +22,7 @@ from tests.faults.calls import Fault
 from tests.faults.injected_errors import error_named
 from tests.faults.picture import Picture, picture_of
 from tests.faults.scenarios import ONE_CANDIDATE, Scenario
-from tests.faults.waiting import patiently, wait_until, wait_while_moving
+from tests.faults.waiting import Silence, patiently, wait_until, wait_while_moving
 from tests.faults.world import DEAD_LETTER, Message, World
 
 # A run is stuck when no function is at work for it and none was called for so long, however slow the machine is ...
@@ -204,10 +204,10 @@ class Lane:
 
     def _see_it_end(self, run_id: str, result: Result) -> str:
         """Wait until the run has ended, replaying it where a person would have to; its last state."""
-        heard, seen = time.monotonic(), -1
-        while time.monotonic() - heard < SILENCE_SECONDS and self._deliveries < _MOST_DELIVERIES:
-            if self.world.busy(self.model) or self._deliveries != seen:
-                heard, seen = time.monotonic(), self._deliveries
+        silence, seen, silent = Silence(), -1, 0.0
+        while silent < SILENCE_SECONDS and self._deliveries < _MOST_DELIVERIES:
+            silent = silence.look(moved=self.world.busy(self.model) or self._deliveries != seen)
+            seen = self._deliveries
             row = self._row(run_id)
             state = row["state"] if row else "UNKNOWN"
             if state == "FAILED" and self._may_fail() and result.replays < _REPLAYS:

@@ -11,7 +11,7 @@ from tests.faults.progress import Progress
 from tests.faults.report import report
 from tests.faults.scenarios import Scenario
 from tests.faults.suite import Result
-from tests.faults.waiting import patiently, wait_while_moving
+from tests.faults.waiting import Silence, patiently, wait_while_moving
 
 SCENARIO = Scenario("killed before a call", {"train": Fault(3, "kill-before")}, seed=7)
 
@@ -57,6 +57,12 @@ def test_waiting_goes_on_while_something_moves_and_ends_when_nothing_does() -> N
     steps = iter(range(10))
     assert wait_while_moving(lambda: next(steps) == 9, lambda: object(), seconds=0, pause=0)
     assert not wait_while_moving(lambda: False, lambda: "the same", seconds=0.02, pause=0.005)
+
+
+def test_a_machine_that_stood_still_between_two_looks_is_no_run_that_is_stuck() -> None:
+    times = iter([0.0, 1.0, 2.0, 300.0, 301.0, 302.0])
+    silence = Silence(lambda: next(times))
+    assert [silence.look(moved=moved) for moved in (False, False, False, False, True)] == [1.0, 2.0, 5.0, 6.0, 0.0]
 
 
 def test_a_service_that_is_slow_for_a_while_is_asked_again() -> None:

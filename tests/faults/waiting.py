@@ -10,6 +10,29 @@ from etl.errors import UnavailableError
 
 Answer = TypeVar("Answer")
 _TRIES = 20
+# Of the time between two looks so much counts as silence. What is longer was a machine without time for anybody, and
+# whatever is waited for has stood still with it.
+_LONGEST_LOOK = 3.0
+
+
+class Silence:
+    """How long nothing has moved, as far as anybody could have seen it move.
+
+    Args:
+        clock: The time, seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = clock()
+        self._seconds = 0.0
+
+    def look(self, *, moved: bool) -> float:
+        """The seconds of silence, at a look that sees whether something has moved since the one before."""
+        now = self._clock()
+        self._seconds = 0.0 if moved else self._seconds + min(now - self._looked, _LONGEST_LOOK)
+        self._looked = now
+        return self._seconds
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.03) -> bool:
@@ -26,13 +49,12 @@ def wait_while_moving(
     condition: Callable[[], bool], movement: Callable[[], object], seconds: float, pause: float = 0.03
 ) -> bool:
     """Whether the condition came true before `movement()` had given the same for so many seconds."""
-    last, since = movement(), time.monotonic()
+    last, silence = movement(), Silence()
     while not condition():
         now = movement()
-        if now != last:
-            last, since = now, time.monotonic()
-        elif time.monotonic() - since > seconds:
+        if silence.look(moved=now != last) > seconds:
             return False
+        last = now
         time.sleep(pause)
     return True
 
