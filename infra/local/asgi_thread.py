@@ -14,6 +14,9 @@ import uvicorn
 
 _START_TIMEOUT_SECONDS = 10.0
 _STOP_TIMEOUT_SECONDS = 5.0
+# As long as Google's front ends keep an idle connection. A client that asks on one in the moment in which it is closed gets
+# no answer, and with uvicorn's five seconds that moment comes after every short pause.
+_KEEP_ALIVE_SECONDS = 600
 
 
 class AsgiThread:
@@ -63,6 +66,7 @@ class AsgiThread:
             access_log=False,
             lifespan="off",
             ws="none",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
