@@ -118,13 +118,14 @@ class CompactIndex:
             folder: Takes the files.
             processes: How many make it side by side; more than one are for a program that does nothing else.
         """
-        store, texts = InFolder(folder), StringWriter(folder)
-        base = build(features, deals, texts, store, processes)
-        texts.finish()
-        strings = StringFile(folder)
-        index = cls(features, base, Pool(strings, len(strings)))
-        index._compare(store, texts, processes)
-        texts.close()
+        store = InFolder(folder)
+        with StringWriter(folder) as texts:
+            base = build(features, deals, texts, store, processes)
+            texts.finish()
+            strings = StringFile(folder)
+            index = cls(features, base, Pool(strings, len(strings)))
+            index._compare(store, texts, processes)
+            texts.finish()
         return len(base)
 
     @classmethod

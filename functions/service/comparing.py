@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from functions.service.known_segment import Segment
 
 # Deals whose candidates are looked for at once, and deals whose pairs are computed at once.
-_CHOOSING, _RANKING = 500, 2_000
+_CHOOSING, _RANKING = 100, 400
 
 
 def compared_pairs(

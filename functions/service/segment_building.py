@@ -20,7 +20,7 @@ from functions.service.side_by_side import side_by_side
 from functions.service.values import DEAL_COLUMNS, Deal
 
 # Deals whose tables are made at once.
-_BATCH = 2_000
+_BATCH = 500
 # By column whether it is of texts, the values or codes, and where NULL.
 PlainColumns = Mapping[str, tuple[bool, Array, Array | None]]
 

@@ -19,6 +19,8 @@ from functions.service.compact_index import CompactIndex
 from functions.service.compiled_features import CompiledFeatures
 from functions.service.values import Deal
 
+# Another number for files of another kind: those of an earlier release are built anew.
+_LAYOUT = 2
 # The deals and the instant up to which they are known.
 Known = tuple[Iterable[Deal], dt.datetime]
 
@@ -60,7 +62,7 @@ class SharedIndexes:
 
     def folder_of(self, features: CompiledFeatures, version: str) -> Path:
         """Where the index of a version is kept."""
-        return self._folder / f"{version}-{features.fingerprint}"
+        return self._folder / f"{version}-{features.fingerprint}-{_LAYOUT}"
 
     @staticmethod
     def build(

@@ -70,9 +70,10 @@ class StringWriter:
         np.save(self._folder / "strings-hashes.npy", hashes)
         np.save(self._folder / "strings-by-hash.npy", codes.astype(np.int32))
 
-    def close(self) -> None:
-        """No more texts follow."""
-        self.finish()
+    def __enter__(self) -> StringWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._bytes.close()
         self._ends.close()
 

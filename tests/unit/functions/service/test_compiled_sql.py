@@ -223,3 +223,21 @@ def test_one_process_builds_the_index_and_the_others_read_it(tmp_path: Path) -> 
     SharedIndexes(tmp_path, MODEL).index(compiled, "2", read)
     assert [folder.name[:2] for folder in (tmp_path / MODEL).iterdir() if folder.is_dir()] == ["2-"]
     assert second.deals([("a", "0")]).keys() == {("a", "0")}  # its files are there until it ends
+
+
+def test_a_build_that_dies_leaves_the_index_that_there_was_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    compiled = program().compiled
+    assert compiled is not None
+    seen = dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
+
+    def dies() -> Any:
+        yield from KNOWN[:3]
+        raise KeyboardInterrupt
+
+    shared = SharedIndexes(tmp_path, MODEL)
+    before, _ = shared.index(compiled, "1", lambda: (KNOWN, seen))
+    with pytest.raises(KeyboardInterrupt):
+        shared.index(compiled, "2", lambda: (dies(), seen))
+    assert not shared.folder_of(compiled, "2").exists()
+    assert len(shared.index(compiled, "1", dies)[0]) == len(before) == len(KNOWN)
+    assert len(shared.index(compiled, "2", lambda: (KNOWN, seen))[0]) == len(KNOWN)
