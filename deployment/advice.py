@@ -69,6 +69,22 @@ def advise(
     return found
 
 
+def with_advice(runs: Sequence[Mapping[str, Any]], found: Sequence[Advice]) -> list[dict[str, Any]]:
+    """The runs, each with the `problem` and `command` of its advice, for programs.
+
+    What is about none of them, and a second thing about one, follows as an entry of its own: `run_id`, `problem`, `command`.
+    """
+    told = [dict(row) for row in runs]
+    by_run = {row["run_id"]: row for row in told}
+    for advice in found:
+        row = by_run.pop(advice.run_id, None)
+        if row is None:
+            row = {"run_id": advice.run_id}
+            told.append(row)
+        row.update(problem=advice.problem, command=advice.command)
+    return told
+
+
 def _latest_of_each_kind(runs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """The runs that nothing newer of the same kind has made up for; one that still goes on is always looked at."""
     mended: set[str] = set()

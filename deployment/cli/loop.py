@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from deployment.advice import Advice, Serving, advise
+from deployment.advice import Advice, Serving, advise, with_advice
 from deployment.application import Application
 from deployment.cli.session import OPTIONS, application, local_cloud, model_of, print_json, state_folder
 from deployment.cli.waiting import wait_for_run
@@ -155,8 +155,7 @@ def status(as_json: AsJson = False) -> None:
         rows = app.ledger(model).read("recent_runs")
         found = _advice(app, model, rows)
         if as_json:
-            mends = {advice.run_id: {"problem": advice.problem, "command": advice.command} for advice in found}
-            print_json([{**row, **mends.get(row["run_id"], {})} for row in rows])
+            print_json(with_advice(rows, found))
             return
         if not rows:
             OPTIONS.console.print("No runs yet. Import rows that have labels, then: bqloop retrain --wait")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deployment.advice import Serving, advise
+from deployment.advice import Advice, Serving, advise, with_advice
 
 NOW = dt.datetime(2026, 3, 10, 5, tzinfo=dt.UTC)
 SOUND = Serving("2", {"2": 100})
@@ -102,3 +102,19 @@ def test_a_failure_that_a_later_run_made_up_for_is_no_longer_told() -> None:
 
 def test_before_anything_serves_nothing_is_missing() -> None:
     assert said(run("SKIPPED"), serving=Serving(None, {}), history=[]) == []
+
+
+def test_programs_are_told_what_people_are_also_what_is_about_no_run_and_a_second_thing_about_one() -> None:
+    runs = [run("FAILED"), run("PROMOTED", run_id="deals-2026-03-08")]
+    found = [
+        Advice("deals-2026-03-09", "it failed", "bqloop runs replay deals-2026-03-09"),
+        Advice("deals-2026-03-09", "a stranger", "bqloop rollback"),
+        Advice("", "Vertex AI cannot be reached", "bqloop doctor"),
+    ]
+    first, sound, *others = with_advice(runs, found)
+    assert first == {**runs[0], "problem": "it failed", "command": "bqloop runs replay deals-2026-03-09"}
+    assert sound == runs[1]
+    assert others == [
+        {"run_id": "deals-2026-03-09", "problem": "a stranger", "command": "bqloop rollback"},
+        {"run_id": "", "problem": "Vertex AI cannot be reached", "command": "bqloop doctor"},
+    ]
