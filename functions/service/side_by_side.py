@@ -5,6 +5,7 @@ They are forked, so that what is in memory is theirs without a copy: for program
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,11 +28,19 @@ def side_by_side(make: Callable[[Work], Made], works: Iterable[Work], processes:
         return
     global _make
     _make = make
-    free = threading.Semaphore(2 * processes)
+    gc.collect()
+    gc.freeze()  # what is there already need not be looked through after each piece of work
+    try:
+        yield from _forked(works, processes)
+    finally:
+        gc.unfreeze()
 
+
+def _forked(works: Iterable[Any], processes: int) -> Iterator[Any]:
+    free = threading.Semaphore(2 * processes)
     stopped = threading.Event()
 
-    def as_needed() -> Iterator[Work]:
+    def as_needed() -> Iterator[Any]:
         for work in works:
             free.acquire()
             if stopped.is_set():
@@ -53,4 +62,6 @@ _make: Callable[[Any], Any] | None = None
 
 def _made(work: Any) -> Any:
     assert _make is not None  # noqa: S101 -- set before the fork
-    return _make(work)
+    made = _make(work)
+    gc.collect()  # few objects, which hold much: by itself it would come too late
+    return made
