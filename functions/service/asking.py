@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from deployment.endpoint import Answer, number_of, probability_of
@@ -49,6 +50,10 @@ class Prediction:
 
     def instances(self) -> list[dict[str, Any]]:
         """The features alone, as they were sent."""
+        return self._instances
+
+    @cached_property
+    def _instances(self) -> list[dict[str, Any]]:
         return [_instance(row, self.version.feature_names) for row in self.rows]
 
 
