@@ -72,6 +72,8 @@ class ThreadedEngine(DuckDBEngine):
         spill = Path(self._settings.data_dir or ".") / "spill"
         spill.mkdir(parents=True, exist_ok=True)
         base.execute(f"SET temp_directory = '{spill}'")
+        # Finding codes for text took a seventh of the CPU time of scoring, and saved half of a table's size.
+        base.execute("SET disabled_compression_methods = 'fsst,dict_fsst'")
         threads = os.environ.get(THREADS_VARIABLE)
         if threads:
             base.execute(f"SET threads = {int(threads)}")

@@ -17,7 +17,7 @@ WITH surest AS (
     ON link.member = one.deal_key
   INNER JOIN {{ run_table.clusters }} AS two
     ON link.neighbour = two.deal_key
-  WHERE link.member != link.neighbour AND one.cluster_id = two.cluster_id
+  WHERE link.member != link.neighbour AND one.cluster_label = two.cluster_label
   GROUP BY link.member
 ),
 
@@ -27,9 +27,9 @@ members AS (
     deal.deal_id,
     cluster.cluster_id,
     surest.probability,
-    COUNT(*) OVER (PARTITION BY cluster.cluster_id) AS deals,
+    COUNT(*) OVER (PARTITION BY cluster.cluster_label) AS deals,
     FIRST_VALUE(STRUCT(deal.source AS source, deal.deal_id AS deal_id)) OVER (
-      PARTITION BY cluster.cluster_id
+      PARTITION BY cluster.cluster_label
       ORDER BY
         deal.price IS NULL,
         LENGTH(deal.squashed_text) DESC,

@@ -5,7 +5,8 @@
 
   A cluster bears the name of its first deal, by day, source and id. The day is the one on which that deal was first
   seen, whatever has changed about it since: names stay from day to day. Seven steps from the first deal are the end: a
-  longer chain falls apart there, because likeness does not carry that far.
+  longer chain falls apart there, because likeness does not carry that far. `cluster_label` tells clusters apart within
+  the run, in eight bytes.
 
   Reads cluster_links, clean_deals, raw_deals. Read by cluster_members.
 */
@@ -37,6 +38,7 @@ round_0 AS (
 
 SELECT
   round_7.member AS deal_key,
+  round_7.label AS cluster_label,
   first_deal.name AS cluster_id
 FROM round_7
 INNER JOIN round_0 AS first_deal
