@@ -92,8 +92,13 @@ class CompiledFeatures:
         given = {serving.deals: tuple(DEAL_COLUMNS), REQUEST_PAIRS: tuple(PAIR_COLUMNS), **columns}
         both = {**candidates, **rendered}
         queries = {name: one.query for name, one in both.items() if name != serving.candidates.pairs}
-        if serving.ranked is not None:
-            queries = beside_rivals(queries, serving.ranked, serving.rival)
+        self.ranked = serving.ranked
+        if self.ranked is not None:
+            try:
+                queries = beside_rivals(queries, self.ranked, serving.rival)
+            except EngineError as error:
+                log.warning("rivals are computed at each request", reason=str(error))
+                self.ranked = None
         # Where no rivals are known, their tables are those of the request's own pairs.
         self._alone = {name: name.removesuffix(WITH_RIVALS) for name in queries if name.endswith(WITH_RIVALS)}
         self._features = Program(queries, given, self._lookups, self._parameters)
@@ -103,9 +108,8 @@ class CompiledFeatures:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
         self.loops = self._looped(queries, whole, lookups)
         self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
-        if serving.ranked is not None and not set(SIDES) <= set(self._features.schema.get(serving.ranked, ())):
-            raise EngineError(f"{serving.ranked}, by which pairs are ranked, without columns {' and '.join(SIDES)}")
-        self.ranked = serving.ranked
+        if self.ranked is not None and not set(SIDES) <= set(self._features.schema[self.ranked]):
+            raise EngineError(f"{self.ranked}, by which pairs are ranked, without columns {' and '.join(SIDES)}")
         nearest = serving.candidates.nearest
         reach = None if nearest is None else self._parameters.get(nearest.reach)
         if nearest is not None and not isinstance(reach, int):
@@ -219,6 +223,20 @@ class CompiledFeatures:
         given = {REQUEST_PAIRS: Relation(len(left), dict(asked)), **self._relations(pool)}
         alike = {name: _in_order(mine[name], self._features.schema[name]) for name in mine}
         return self._features.run(given | alike, pool)(self.ranked)
+
+    def ranked_among(
+        self, deals: Sequence[Deal], pairs: Sequence[Pair], rivals: Sequence[Pair]
+    ) -> list[dict[str, Any]]:
+        """The features of pairs among rivals whose rows are made by themselves, as an index makes them."""
+        arriving = self.arriving(deals, few=0)
+        sides = zip(*((*left, *right) for left, right in rivals), strict=True)
+        asked = {
+            name: TextColumn(arriving.pool, texts=list(texts)) for name, texts in zip(PAIR_COLUMNS, sides, strict=True)
+        }
+        given = {REQUEST_PAIRS: Relation(len(rivals), dict(asked)), **self._relations(arriving.pool)}
+        mine = {name: arriving.table(name) for name in self.of_deals}
+        kept = self._features.run(given | mine, arriving.pool)(self.ranked or "")
+        return self.features(arriving, pairs, few=0, known_rivals=kept)
 
     @property
     def ranked_columns(self) -> Sequence[str]:

@@ -111,11 +111,24 @@ class FeatureProgram:
                 if by_loops is not None:
                     log.warning("small requests are computed by columns, too", reason=by_loops)
                     compiled.loops = None
+                self._check_ranked(compiled, deals, pairs)
                 return compiled
         except (EngineError, ArithmeticError, TypeError, ValueError, LookupError) as error:
             difference = f"{type(error).__name__}: {error}"
         log.warning("the features are computed by DuckDB, which takes ten times as long", reason=difference)
         return None
+
+    @staticmethod
+    def _check_ranked(compiled: CompiledFeatures, deals: Sequence[Deal], pairs: Sequence[Pair]) -> None:
+        """Have the index keep what pairs are ranked by only if that follows from each pair alone."""
+        if compiled.ranked is None:
+            return
+        asked, rivals = pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]
+        together = compiled.features(compiled.arriving(deals, few=0), asked, rivals, few=0)
+        difference = first_difference(together, compiled.ranked_among(deals, asked, rivals))
+        if difference is not None:
+            log.warning("rivals are computed at each request", reason=f"{compiled.ranked}: {difference}")
+            compiled.ranked = None
 
     def _prepared(self) -> duckdb.DuckDBPyConnection:
         connection = self._database.cursor()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+import sql
 from deployment.stages.run import policy_of
 from etl.templates import Templates
 from functions.service import comparing
@@ -24,8 +27,8 @@ from tests.unit.functions.service.small_service import MODEL, SEEN
 WORDS = ("sony", "turntable", "pslx350h", "black", "belt", "drive", "rpm")
 
 
-def features(*, nearest: bool) -> CompiledFeatures:
-    templates = Templates.from_tree(MODEL)
+def features(*, nearest: bool, templates: Templates | None = None) -> CompiledFeatures:
+    templates = templates or Templates.from_tree(MODEL)
     policy = policy_of(templates)
     policy = policy.model_copy(update={"parameters": {**policy.parameters, "block_reach": 3}})
     serving = serving_policy(policy)
@@ -130,6 +133,40 @@ def test_several_processes_build_the_index_that_one_builds(
     assert files == sorted(file.name for file in folders[1].iterdir())
     assert not any(name.endswith(".part") for name in files)
     assert all((folders[0] / name).read_bytes() == (folders[1] / name).read_bytes() for name in files)
+
+
+def edited(folder: Path, old: str, new: str, template: str) -> CompiledFeatures:
+    """The features of a tree in which a template says something else."""
+    shutil.copytree(Path(sql.__file__).parent, folder, dirs_exist_ok=True)
+    path = folder / MODEL / "features" / template
+    text, count = re.subn(old, new, path.read_text())
+    assert count
+    path.write_text(text)
+    return features(nearest=True, templates=Templates.from_tree(MODEL, folder))
+
+
+@pytest.mark.parametrize(
+    ("template", "old", "new"),
+    [
+        ("pair_context.sql", r"\brival\b", "beside"),  # no rivals under the alias that the policy names
+        (
+            "pair_scores.sql",
+            r"ROUND\(pair.price_ratio, 9\)",
+            "ROUND(pair.price_ratio / SUM(pair.price_ratio) OVER (), 9)",
+        ),
+    ],
+)
+def test_what_does_not_follow_from_its_own_pair_is_computed_at_each_request(
+    tmp_path: Path, template: str, old: str, new: str
+) -> None:
+    compiled = edited(tmp_path, old, new, template)
+    assert compiled.ranked is None
+    index = CompactIndex.of(compiled, deals(1, 40))
+    arriving = compiled.arriving(deals(40, 1, 500), index)
+    pairs = sorted(index.candidates(arriving))
+    rivals = index.rivals(pairs)
+    expected = compiled.features(arriving, pairs, sorted(set(rivals) - set(pairs)))
+    assert sorted(index.features_among(arriving, pairs, rivals), key=str) == sorted(expected, key=str)
 
 
 def keys(of: list[dict[str, Any]]) -> list[tuple[str, str]]:
