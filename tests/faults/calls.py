@@ -25,6 +25,7 @@ from tests.faults.injected_errors import InjectedError, InjectedRpcError, error_
 
 KILLED = 137
 _OWN_JOB = re.compile(r"bqloop_[A-Za-z0-9_-]+")
+_STEP = re.compile(r"bqloop_.+?_[a-z]+_(?P<step>.+)_\d+")
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Fault:
         call: At which call, from 1.
         what: `kill-before` or `kill-after` it, or the identity of an error.
         lasting: All later calls to the same service fail alike, as in an outage.
+        step: Only a job of this step of the stage is spoiled; "" for any.
     """
 
     call: int
     what: str
     lasting: bool = False
+    step: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -118,8 +121,9 @@ class Calls:
             self._count += 1
             number, fault = self._count, self._fault
             self._of_thread.number = number
-            job = bool(request is not None and shape == "POST jobs" and _own_job(request))
-            self._write({"call": number, "service": service, "shape": shape, "job": job})
+            job = _own_job(request) if request is not None and shape == "POST jobs" else ""
+            step = found["step"] if (found := _STEP.fullmatch(job)) else ""
+            self._write({"call": number, "service": service, "shape": shape, "job": bool(job), "step": step})
             if fault is None:
                 return None
             if fault.what.startswith("kill-"):
@@ -130,7 +134,7 @@ class Calls:
             error = self._error
             if error is None or error.service != service or (error.fails_job and not job):
                 return None
-            if number < fault.call or (self._struck and not fault.lasting):
+            if number < fault.call or (self._struck and not fault.lasting) or fault.step not in ("", step):
                 return None
             self._strike(service, shape)
             return error

@@ -45,7 +45,9 @@ class Scenario:
     def __str__(self) -> str:
         told: dict[str, Any] = {"kind": self.kind}
         if self.faults:
-            told["faults"] = {stage: [f.call, f.what, f.lasting] for stage, f in self.faults.items()}
+            told["faults"] = {
+                stage: [f.call, f.what, f.lasting, *([f.step] if f.step else [])] for stage, f in self.faults.items()
+            }
         told |= {
             name: getattr(self, name)
             for name, default in (("deliver", "once"), ("outage", ""), ("runs", 1), ("seed", 0))
@@ -57,7 +59,7 @@ class Scenario:
     def parse(cls, text: str) -> Scenario:
         """The scenario of a text that `str` gave."""
         told = json.loads(text)
-        faults = {stage: Fault(call, what, lasting) for stage, (call, what, lasting) in told.pop("faults", {}).items()}
+        faults = {stage: Fault(*fault) for stage, fault in told.pop("faults", {}).items()}
         return cls(faults=faults, **told)
 
 
@@ -107,12 +109,11 @@ def starts(draw: random.Random, rounds: int = 1) -> Iterator[Scenario]:
 
 def failing_candidates(calls: Calls) -> Iterator[Scenario]:
     """One candidate that cannot be trained, for a reason that no retry mends; the run goes on with the other."""
-    jobs = [call["call"] for call in calls["train"] if call["job"]]
-    # The first and the last job of the stage are the ledger's. A fault strikes the first job from its call on, and how often a
-    # stage polls is chance: counted from the job before, it strikes a candidate's however many calls there are between.
-    for before in jobs[:-2]:
+    # By their names and not by their places: how often a stage polls before a job is chance.
+    candidates = [call["step"] for call in calls["train"] if call["step"] and not call["step"].startswith("ledger-")]
+    for candidate in dict.fromkeys(candidates):
         for name in ("bigquery.job.invalidQuery", "bigquery.job.resourcesExceeded"):
-            yield Scenario(ONE_CANDIDATE, {"train": Fault(before + 1, name)})
+            yield Scenario(ONE_CANDIDATE, {"train": Fault(1, name, step=candidate)})
 
 
 def _can_strike(error: InjectedError, call: Mapping[str, Any]) -> bool:

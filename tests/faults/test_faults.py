@@ -84,5 +84,7 @@ def test_the_harness_itself_sees_what_is_lost_and_what_is_doubled(lanes: list[La
 def test_a_scenario_is_reproduced_by_its_text() -> None:
     scenario = Scenario("errors", {"train": Fault(3, "bigquery.job.jobInternalError", True)}, deliver="twice", seed=7)
     assert Scenario.parse(str(scenario)) == scenario
+    aimed = Scenario("errors", {"train": Fault(1, "bigquery.job.invalidQuery", step="strict")})
+    assert Scenario.parse(str(aimed)) == aimed
     result = Result(scenario, injected=2, lost=["champion is None"], replays=1)
     assert Result.parse(result.as_json()) == result
