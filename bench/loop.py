@@ -19,8 +19,21 @@ from deployment.stages.message import StageMessage
 from deployment.stages.protocol import run_stage
 from deployment.stages.train import candidate_alias
 from etl.names import run_slug
+from etl.templates import Templates
 
 MODEL = "deal_duplicates"
+
+
+def ask_for_the_share(app: Application) -> None:
+    """Let thresholds be chosen for the share of duplicates that is estimated among the candidates.
+
+    The labels of the generated world are a selection, four duplicates in ten, as those of most reviewers are.
+    """
+    templates = app.templates(MODEL)
+    policy = f"{MODEL}/model.yml"
+    sources = {**templates.sources, policy: f"asked: sampled_features\n{templates.sources[policy]}"}
+    # As if model.yml said so; only measurements have a policy of their own.
+    app._templates[MODEL] = Templates(MODEL, sources)  # noqa: SLF001
 
 
 class _Silent:

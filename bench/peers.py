@@ -2,8 +2,8 @@
 
     make bench-peers [ARGS="--sizes 10000 50000 --threads 4 --memory 8GB"]
 
-Each runs in a process of its own and gets the same ten days of deals and the same labels. bqloop learns from the labels; Splink
-learns by itself (expectation maximisation) or from the labelled duplicates. `learn` is what is done once
+Each runs in a process of its own and gets the same ten days of deals and the same labels. bqloop learns from the labels, with the
+threshold for the share of duplicates that it estimates among its candidates; Splink learns by itself (expectation maximisation) or from the labelled duplicates. `learn` is what is done once
 in a while (bqloop: a run's features, training and evaluation), `score` what is done with every deal: all the way from raw deals to
 clusters. `F1` is that of the pairs called duplicates against all true pairs, found by blocking or not; `best F1` the one at the
 threshold that nobody can know without the truth. How Splink is set up stands in `peers_splink.py`.
@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, carry_out, crown, throw_away_cloud
+from bench.loop import MODEL, ask_for_the_share, carry_out, crown, throw_away_cloud
 from bench.scale import FIRST_DAY, SEED, load_day, scored
 from etl.sample_deals import World, day_batches, generate_labels
 
@@ -141,6 +141,7 @@ def measure(size: int, days: int, labels: int, folder: Path) -> dict[str, float]
     """bqloop, in this process: load, learn, score all that is there; the scored pairs go to `folder`."""
     world = World(SEED, size // days, FIRST_DAY)
     with throw_away_cloud() as app:
+        ask_for_the_share(app)
         for day in range(days):
             load_day(app, world, day, day, labels // days)
         as_of = dt.datetime.combine(FIRST_DAY, dt.time(12), dt.UTC) + dt.timedelta(days=days - 1)

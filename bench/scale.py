@@ -3,7 +3,8 @@
     python -m bench scale [--sizes 100000 1000000] [--days 10] [--labels 3000] [--threads 4] [--memory 8GB] [--tables]
 
 Each size runs in a process of its own: ten days of deals are loaded, a champion is trained on labels that reviewers of the
-generated world give, and then the whole way is timed: clean, block, pair, compare, predict, cluster. Completeness is the share of true
+generated world give, with the threshold for the share of duplicates that it estimates among the candidates, and then the whole
+way is timed: clean, block, pair, compare, predict, cluster. Completeness is the share of true
 pairs among the candidates, F1 that of the pairs called duplicates against all true pairs, found by blocking or not. Then one
 percent of new deals arrives, and only they are worked on. `--tables` tells of each table what it took in both, and the bytes that
 BigQuery would have read for it.
@@ -30,7 +31,7 @@ from google.cloud import bigquery
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, carry_out, crown, throw_away_cloud
+from bench.loop import MODEL, ask_for_the_share, carry_out, crown, throw_away_cloud
 from deployment.application import Application
 from etl.sample_deals import World, day_batches, generate_labels
 
@@ -146,6 +147,7 @@ def measure(size: int, days: int, labels: int) -> dict[str, Any]:
     world = World(SEED, size // days, FIRST_DAY)
     small = World(SEED + 1, max(1, size // 100), FIRST_DAY)
     with throw_away_cloud() as app:
+        ask_for_the_share(app)
         for day in range(days):
             load_day(app, world, day, day, labels // days)
         noon = dt.datetime.combine(FIRST_DAY, dt.time(12), dt.UTC)

@@ -85,6 +85,8 @@ class ModelPolicy(_Section):
         group: Column of the entity group, by which rows are split and resampled.
         split: Column of the split in the tables that still hold all of them.
         weight: Column of row weights, where there is one.
+        asked: Table of `features/` with unlabelled rows as production asks about them; from it the share of positives there is
+            estimated, where `parameters.expected_positive_rate` is 0.
         slices: SQL expression over the validation set by name: the parts of the rows that are looked at one by one.
         parameters: Query parameters for this model's SQL.
         frozen: Run tables of corpus statistics, which belong to the run that trained.
@@ -112,6 +114,7 @@ class ModelPolicy(_Section):
     group: str = "entity_group"
     split: str = "split"
     weight: str | None = None
+    asked: str | None = None
     slices: dict[str, str] = {}
     parameters: dict[str, Parameter] = {}
     frozen: tuple[str, ...] = ()

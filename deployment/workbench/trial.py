@@ -21,7 +21,7 @@ from deployment.stages.champion import champion_of_version
 from deployment.stages.check import violations
 from deployment.stages.decide import evidence_of
 from deployment.stages.evaluate import CHAMPION, Scored, measure
-from deployment.stages.features import TARGETS
+from deployment.stages.features import targets
 from deployment.stages.run import Champion
 from deployment.stages.tables import as_champion, of_run
 from deployment.stages.train import Candidate, train_candidates
@@ -131,7 +131,7 @@ def try_change(
         checks = [found for found in violations(run) if found["rows"]]
         clock.begin("features")
         own = of_run(run)
-        own.build(TARGETS)
+        own.build(targets(run.policy))
         clock.begin("features as the champion has them")
         theirs = as_champion(run, champion)
         theirs.build(("validation_set", "test_set"))

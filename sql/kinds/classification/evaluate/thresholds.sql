@@ -1,3 +1,4 @@
+{% import 'macros/mix.sql' as mix %}
 /*
 The decision threshold of each model. One row per model; NULL where the validation split holds no positives.
 
@@ -6,24 +7,44 @@ that reach that precision, else the best F1. The best of many noisy values is a 
 of all levels within @threshold_plateau standard errors of the best the middle one is taken; the error is that of a
 share of the positives.
 @expected_positive_rate, where above 0, is the share of positives in production: errors are then counted as they would
-occur there, because a threshold tuned on another mix is off.
+occur there, because a threshold tuned on another mix is off. Where it is 0 and `asked` in model.yml names a table of
+unlabelled rows as production asks about them, the share is estimated from what the model says of those: of all shares
+in thousandths the likeliest, given that its probabilities hold for the share that it was trained on (Saerens, Latinne
+and Decaestecker 2002 come to the same by expectation maximisation). Else it is the share of the labels.
 The champion keeps the threshold that it serves with (@champion_threshold).
 */
 CREATE OR REPLACE TABLE {{ run_table.thresholds }} AS
-WITH expected AS (
+WITH {{ mix.estimated(scored, policy, run_table.training_features, run_table[policy.asked]) if policy.asked }}
+
+mixes AS (
   SELECT
-    name,
-    threshold,
-    recall,
-    true_positives,
-    all_positives,
-    IF(
-      @expected_positive_rate > 0,
-      SAFE_DIVIDE((1 - @expected_positive_rate) * all_positives, @expected_positive_rate * all_negatives),
-      1.0
-    ) * false_positives AS false_positives
-  FROM {{ run_table.curve }}
-  WHERE split = 'validation'
+    models.name,
+    {% if policy.asked %}
+      COALESCE(NULLIF(@expected_positive_rate, 0), estimated.rate) AS rate
+    {% else %}
+      NULLIF(@expected_positive_rate, 0) AS rate
+    {% endif %}
+  FROM (SELECT DISTINCT name FROM {{ run_table.predictions }}) AS models
+  {% if policy.asked %}
+    LEFT JOIN estimated
+      ON models.name = estimated.name
+  {% endif %}
+),
+
+expected AS (
+  SELECT
+    curve.name,
+    curve.threshold,
+    curve.recall,
+    curve.true_positives,
+    curve.all_positives,
+    COALESCE(
+      SAFE_DIVIDE((1 - mixes.rate) * curve.all_positives, mixes.rate * curve.all_negatives), 1.0
+    ) * curve.false_positives AS false_positives
+  FROM {{ run_table.curve }} AS curve
+  INNER JOIN mixes
+    ON curve.name = mixes.name
+  WHERE curve.split = 'validation'
 ),
 
 rated AS (
@@ -68,7 +89,8 @@ chosen AS (
 )
 
 SELECT
-  models.name,
-  IF(models.name = 'champion', CAST(@champion_threshold AS FLOAT64), chosen.threshold) AS threshold
-FROM (SELECT DISTINCT name FROM {{ run_table.predictions }}) AS models
-LEFT JOIN chosen ON models.name = chosen.name
+  mixes.name,
+  mixes.rate AS expected_positive_rate,
+  IF(mixes.name = 'champion', CAST(@champion_threshold AS FLOAT64), chosen.threshold) AS threshold
+FROM mixes
+LEFT JOIN chosen ON mixes.name = chosen.name

@@ -49,7 +49,7 @@ class Evaluation:
 
     def build(self, *names: str, champion_threshold: float | Null = 0.5, **context: Any) -> None:
         """Build tables of `evaluate/` in the given order."""
-        stems = [*self.templates.stems(f"{MODEL}/evaluate"), "validation_set", "test_set"]
+        stems = [*self.templates.stems(f"{MODEL}/evaluate"), *self.templates.stems(f"{MODEL}/features")]
         parameters = {**self.policy.parameters, "champion_threshold": champion_threshold}
         warehouse = Warehouse(self.client, self.settings)
         for name in names:
