@@ -9,8 +9,13 @@ TRIM(REGEXP_REPLACE(
     REGEXP_REPLACE(
       REGEXP_REPLACE(
         REGEXP_REPLACE(
-          REGEXP_REPLACE({{ plain(text) }}, r'([0-9]),([0-9]{3})\b', r'\1\2'), -- 1,299 is 1299
-          r'([0-9])[.,]([0-9])', r'\1_\2' -- 3.5 and 3,5 are one word
+          REGEXP_REPLACE(
+            REGEXP_REPLACE(
+              {{ plain(text) }}, r'\bv(?:er(?:sion)?)?[. ]*([0-9])', r'\1' -- v6, v. 6 and version 6 are 6
+            ),
+            r'([0-9]),([0-9]{3})\b', r'\1\2' -- 1,299 is 1299
+          ),
+          r'([0-9]) ?[.,]([0-9])', r'\1_\2' -- 3.5, 3,5 and 3 .5 are one word
         ),
         r'_0+\b', '' -- version 6.0 is version 6
       ),
