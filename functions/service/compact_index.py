@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ import numpy as np
 
 from functions.service.comparing import compared_pairs
 from functions.service.compiled_features import Arriving, CompiledFeatures
-from functions.service.engine.columns import Array, Column, TextColumn
+from functions.service.engine.columns import Column, TextColumn
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.stores import InFolder, InMemory, Store
 from functions.service.engine.string_writer import StringWriter
 from functions.service.engine.strings import NULL, Codes, Pool, StringFile
 from functions.service.feature_program import FeatureProgram
+from functions.service.index_part import IndexPart
 from functions.service.known_deals import Key
 from functions.service.known_pairs import KnownPairs, Rivals
 from functions.service.known_segment import Asked, Segment, key_hash
@@ -32,43 +32,6 @@ from functions.service.values import Deal, Pair, ordered
 
 # Small segments that are put together into one.
 _MANY = 8
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A segment, and which of its deals there is a newer version of.
-
-    Attributes:
-        segment: The segment.
-        gone: By place whether there is a newer version.
-        gone_codes: The codes of the keys of those, once for each of them, ascending.
-    """
-
-    segment: Segment
-    gone: Array
-    gone_codes: Codes
-
-    @staticmethod
-    def of(segment: Segment) -> _Part:
-        """A segment all of whose deals are current."""
-        return _Part(segment, np.zeros(len(segment), np.bool_), np.zeros(0, np.int64))
-
-    def without(self, places: Codes | None, keys: str, key: str) -> _Part:
-        """The same segment, in which these deals are gone, too; their keys are in column `key` of table `keys`."""
-        if places is None or not len(places):
-            return self
-        gone = self.gone.copy()
-        gone[places] = True
-        rows, _ = self.segment.tables[keys].rows_of(places)
-        codes = self.segment.tables[keys].raw(key, rows).astype(np.int64)
-        return _Part(self.segment, gone, np.sort(np.concatenate([self.gone_codes, codes])))
-
-    def beyond_gone(self, asked: Asked) -> Asked:
-        """The same, looked for as much farther as there are deals that are gone in the blocks."""
-        if asked.beyond is None or not len(self.gone_codes):
-            return asked
-        first, last = (np.searchsorted(self.gone_codes, asked.codes, side) for side in ("left", "right"))
-        return Asked(asked.codes, asked.around, asked.owners, asked.beyond + (last - first))
 
 
 class CompactIndex:
@@ -86,7 +49,7 @@ class CompactIndex:
     ) -> None:
         self.features = features
         self.pool = pool
-        self._parts: tuple[_Part, ...] = (_Part.of(base),)
+        self._parts: tuple[IndexPart, ...] = (IndexPart.of(base),)
         self._recent: dict[Key, Deal] = {}
         self._pairs = compared or KnownPairs.none(len(base))
         self._since: dict[int, set[int]] = defaultdict(set)
@@ -223,7 +186,7 @@ class CompactIndex:
             # At one stroke: whoever asks meanwhile finds each deal either as it was or as it is.
             self._parts = (
                 *(part.without(replaced.get(id(part.segment)), keys, key) for part in kept),
-                _Part.of(segment),
+                IndexPart.of(segment),
             )
             self.remember(pairs)
 

@@ -20,6 +20,7 @@ from sqlglot import exp
 
 from etl.model_policy import ModelPolicy
 from etl.templates import Templates
+from functions.service.compiled_blocking import CompiledBlocking, in_columns_of, in_order
 from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of
 from functions.service.engine.program import Maker, Program
 from functions.service.engine.relations import Relation, union
@@ -43,8 +44,6 @@ log = structlog.get_logger(__name__)
 FEW_DEALS, FEW_PAIRS, FEW_BESIDE = 40, 24, 8
 # Where Python's arithmetic fails, columns say what it means.
 UNSAID = (ArithmeticError, TypeError, ValueError)
-# Suffixes of a table's rows that a request chooses for, and of a table's different rows among all known deals.
-ASKING, ALL = "@asking", "@all"
 
 
 class KnownTables(Protocol):
@@ -107,7 +106,9 @@ class CompiledFeatures:
             if DEAL_KEY not in self._features.schema[name]:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
         self.loops = self._looped(queries, whole, lookups)
-        self.summarised, self._candidates, self._restricted = self._choosing(candidates, columns)
+        self._blocking = CompiledBlocking(
+            candidates, self._features.schema, columns, serving, self._lookups, self._parameters
+        )
         if self.ranked is not None and not set(SIDES) <= set(self._features.schema[self.ranked]):
             raise EngineError(f"{self.ranked}, by which pairs are ranked, without columns {' and '.join(SIDES)}")
         nearest = serving.candidates.nearest
@@ -192,7 +193,7 @@ class CompiledFeatures:
         given = {REQUEST_PAIRS: Relation(len(compared), dict(asked)), **self._relations(pool)}
         mine = {name: arriving.table(name) for name in self.of_deals}
         if theirs:
-            mine = {name: union([mine[name], _alike(mine[name], theirs[name])]) for name in self.of_deals}
+            mine = {name: union([mine[name], in_columns_of(mine[name], theirs[name])]) for name in self.of_deals}
         found = self._features.run(given | mine, pool, more=more, same=same)(self.serving.features)
         if rivals:
             wanted = set(pairs)
@@ -221,7 +222,7 @@ class CompiledFeatures:
         sides = zip(PAIR_COLUMNS, ("source", "deal_id") * 2, (one, one, other, other), strict=True)
         asked = {name: clean.column(of).take(rows) for name, of, rows in sides}
         given = {REQUEST_PAIRS: Relation(len(left), dict(asked)), **self._relations(pool)}
-        alike = {name: _in_order(mine[name], self._features.schema[name]) for name in mine}
+        alike = {name: in_order(mine[name], self._features.schema[name]) for name in mine}
         return self._features.run(given | alike, pool)(self.ranked)
 
     def ranked_among(
@@ -237,6 +238,11 @@ class CompiledFeatures:
         mine = {name: arriving.table(name) for name in self.of_deals}
         kept = self._features.run(given | mine, arriving.pool)(self.ranked or "")
         return self.features(arriving, pairs, few=0, known_rivals=kept)
+
+    @property
+    def summarised(self) -> Mapping[str, Sequence[str]]:
+        """By table the columns of which blocking reads the different rows of all known deals."""
+        return self._blocking.summarised
 
     @property
     def ranked_columns(self) -> Sequence[str]:
@@ -258,15 +264,7 @@ class CompiledFeatures:
             summaries: By table the different rows of its `summarised` columns among all known deals.
             pool: The texts of all.
         """
-        given = {**self._relations(pool)}
-        asking = mine[self.serving.candidates.indexed[0]].column(DEAL_KEY).values
-        for name in self.serving.candidates.indexed:
-            given[name] = union([mine[name], _alike(mine[name], known[name])])
-        for name, columns in self.summarised.items():
-            own = Relation(mine[name].count, {column: mine[name].column(column) for column in columns})
-            given[name + ALL] = union([summaries[name], own])
-        made = {name + ASKING: _of_keys(name, asking) for name in self._restricted}
-        return self._candidates.run(given, pool, made)(self.serving.candidates.pairs)
+        return self._blocking.pairs(mine, known, summaries, self._relations(pool), pool)
 
     def _of_deals(self, features: Mapping[str, Rendered], candidates: Mapping[str, Rendered]) -> tuple[str, ...]:
         """The tables that follow from the deals alone and that tables of pairs, or the index, read."""
@@ -280,30 +278,6 @@ class CompiledFeatures:
         if unknown:
             raise EngineError(f"tables to be indexed that are in no template: {', '.join(sorted(unknown))}")
         return tuple(sorted(wanted))
-
-    def _choosing(
-        self, candidates: Mapping[str, Rendered], columns: Mapping[str, Sequence[str]]
-    ) -> tuple[dict[str, tuple[str, ...]], Program, frozenset[str]]:
-        """The program of the candidate pairs: rows under the asking alias are those of the request alone."""
-        policy = self.serving.candidates
-        target = candidates[policy.pairs].query.copy()
-        restricted = {table.name for table in target.find_all(exp.Table) if table.alias == policy.asking}
-        for table in list(target.find_all(exp.Table)):
-            if table.alias == policy.asking:
-                table.set("this", exp.to_identifier(table.name + ASKING))
-        summarised = _read_whole(target, policy.indexed)
-        given = {name: self._features.schema[name] for name in policy.indexed}
-        given |= {name + ALL: names for name, names in summarised.items()}
-        given |= columns
-        between = rendered_order(candidates, policy.pairs, set(policy.indexed))
-        schema = dict(given)
-        queries = {name: candidates[name].query for name in between}
-        first = Program(queries, schema, self._lookups, self._parameters)
-        given |= {name + ASKING: first.schema[name] for name in restricted}
-        queries[policy.pairs] = target
-        program = Program(queries, given, self._lookups, self._parameters)
-
-        return summarised, program, frozenset(restricted)
 
     def _relations(self, pool: Pool) -> dict[str, Relation]:
         """The frozen tables that are read whole."""
@@ -342,79 +316,6 @@ class Arriving:
     def table(self, name: str) -> Relation:
         """A table of the deals."""
         return self._find(name)
-
-
-def rendered_order(tables: Mapping[str, Rendered], target: str, given: set[str]) -> list[str]:
-    """The tables between those that are given and the target, which is left out."""
-    wanted, found = [target], set[str]()
-    while wanted:
-        for need in tables[wanted.pop()].needs - given - found:
-            if need in tables:
-                found.add(need)
-                wanted.append(need)
-    return [name for name in tables if name in found]
-
-
-def _alike(one: Relation, other: Relation) -> Relation:
-    """The other with its columns in the order of the one's."""
-    return _in_order(other, one.names)
-
-
-def _in_order(relation: Relation, names: Sequence[str]) -> Relation:
-    return Relation(relation.count, {name: partial(relation.column, name) for name in names})
-
-
-def _of_keys(name: str, keys: Any) -> Maker:
-    def make(find: Callable[[str], Relation], _pool: Pool) -> Relation:
-        relation = find(name)
-        return relation.take(np.flatnonzero(np.isin(relation.column(DEAL_KEY).values, keys)))
-
-    return make
-
-
-_INSENSITIVE = (exp.Max, exp.Min, exp.LogicalAnd, exp.LogicalOr)
-
-
-def _read_whole(target: exp.Query, indexed: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Have the parts of a query that say something of all known deals read their different rows alone.
-
-    Such a part is a CTE that does not depend on the deals that choose.
-
-    Returns:
-        The columns that are read so, by table.
-
-    Raises:
-        EngineError: It counts deals, and not what is different among them.
-    """
-    dependent: set[str] = set()
-    found: dict[str, set[str]] = {}
-    for cte in target.find_all(exp.CTE):
-        tables = list(cte.this.find_all(exp.Table))
-        if any(table.name.endswith(ASKING) or table.name in dependent for table in tables):
-            dependent.add(cte.alias)
-            continue
-        for table in tables:
-            if table.name not in indexed:
-                continue
-            select = table.find_ancestor(exp.Select)
-            if select is None or select.args.get("joins") or not _sees_what_differs(select):
-                raise EngineError(f"{cte.alias}, which reads {table.name} of all deals")
-            found.setdefault(table.name, set()).update(column.name for column in select.find_all(exp.Column))
-            table.set("this", exp.to_identifier(table.name + ALL))
-    return {name: tuple(sorted(columns)) for name, columns in found.items()}
-
-
-def _sees_what_differs(select: exp.Select) -> bool:
-    """Whether a SELECT over a table gives the same for the table's different rows."""
-    aggregates = [
-        one
-        for one in select.find_all(exp.AggFunc)
-        if not (isinstance(one.parent, exp.Window) and one.arg_key == "this")
-    ]
-    return bool(aggregates) and all(
-        isinstance(one, _INSENSITIVE) or (isinstance(one, exp.Count) and isinstance(one.this, exp.Distinct))
-        for one in aggregates
-    )
 
 
 def _lookup_maker(lookup: FrozenLookup) -> Maker:
