@@ -20,7 +20,7 @@ from etl.templates import Templates, in_order
 from etl.warehouse import Warehouse
 from functions.service.feature_program import FeatureProgram
 from functions.service.policy import serving_policy
-from functions.service.values import ordered
+from functions.service.values import PAIR_COLUMNS, ordered
 from infra.local.bigquery import BigQueryServer
 
 MODEL = "deal_duplicates"
@@ -72,6 +72,25 @@ class World:
         as_json = [{c: _plain(row.get(c)) for c in columns} for row in rows]
         for first in range(0, len(as_json), 2_000):
             assert self.client.insert_rows_json(self.naming.table(name), as_json[first : first + 2_000]) == []
+
+    def labelled_features(self) -> list[Row]:
+        """The features of the labelled pairs."""
+        labelled = self.naming.run_table("t", "labelled_pairs")
+        return self._rows(
+            f"SELECT pair.* FROM `{self._features}` AS pair INNER JOIN `{labelled}` USING (left_key, right_key)"
+        )
+
+    def compared(self) -> list[Any]:
+        """All pairs that were compared, labelled or not."""
+        return [pair_of(row) for row in self._rows(f"SELECT {', '.join(PAIR_COLUMNS)} FROM `{self._features}`")]
+
+    @property
+    def _features(self) -> str:
+        return self.naming.run_table("t", self.serving.features)
+
+    def _rows(self, query: str) -> list[Row]:
+        found = self.client.query(query).result().to_arrow(create_bqstorage_client=False)
+        return list(found.to_pylist())
 
     def table(self, name: str) -> Any:
         return self.client.list_rows(self.naming.run_table("t", name)).to_arrow(create_bqstorage_client=False)

@@ -149,12 +149,13 @@ def some_pairs(seed: int, deals: int, count: int) -> list[tuple[int, int]]:
 
 
 def hold_alike(world: World, deals: list[dict[str, Any]], at_least: int) -> None:
-    """Every feature of every compared pair: the warehouse's, the service's by columns and by loops, and the service's database's."""
-    expected = {pair_of(row): row for row in world.table(world.serving.features).to_pylist()}
+    """Every feature of every labelled pair: the warehouse's, the service's by columns and by loops, and the service's database's."""
+    expected = {pair_of(row): row for row in world.labelled_features()}
     assert len(expected) >= at_least
+    rivals = [pair for pair in world.compared() if pair not in expected]
     assert world.program.compiled is not None
     rows = [in_utc(deal) for deal in deals]
-    got = world.program.compute(rows, list(expected))
+    got = world.program.compute(rows, list(expected), rivals)
     assert {pair_of(row) for row in got} == expected.keys()
     assert differences(expected, got) == {}
     some = list(expected)[:500]
