@@ -13,6 +13,8 @@ from typing import Any
 # A stage that is at work is heard of at every delivery, at the latest when its function's time is up (9 minutes), and
 # its back-off is a minute; what was silent for longer has lost its message, or nobody delivers.
 SILENT_AFTER = dt.timedelta(minutes=20)
+# The environments' schedules look for new data, score and monitor once a day, and a run that finds nothing to do is a run, too.
+UNSCHEDULED_AFTER = dt.timedelta(hours=50)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def advise(
         delivered: Whether anybody delivers messages just now; nobody does while the local cloud is down.
     """
     found = [advice for row in _latest_of_each_kind(runs) for advice in _about_run(row, now, delivered=delivered)]
+    if runs and delivered:
+        found += _about_schedule(now - max(row["changed_at"] for row in runs))
     if serving is None:
         found.append(Advice("", "Vertex AI cannot be reached, so what serves is not known", "bqloop doctor"))
     elif history:
@@ -122,6 +126,12 @@ def _about_run(row: Mapping[str, Any], now: dt.datetime, *, delivered: bool) -> 
         yield Advice(run_id, problem, "bqloop rollback")
     elif row["state"] == "ROLLED_BACK":
         yield Advice(run_id, f"its challenger was rolled back: {reason}", "bqloop retrain --force --wait")
+
+
+def _about_schedule(silent: dt.timedelta) -> Iterator[Advice]:
+    if silent > UNSCHEDULED_AFTER:
+        problem = f"there was no run for {_told(silent)}: is the schedule paused, or does nobody take its messages?"
+        yield Advice("", problem, "bqloop doctor")
 
 
 def _about_serving(latest: Mapping[str, Any], serving: Serving, *, rolling_out: bool) -> Iterator[Advice]:

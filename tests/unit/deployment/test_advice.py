@@ -91,6 +91,16 @@ def test_while_the_local_cloud_is_down_a_run_that_goes_on_is_told_to_wait_for_it
     assert advise([run("PROMOTED")], HISTORY, SOUND, now=NOW, delivered=False) == []
 
 
+def test_a_schedule_that_fell_silent_is_told_unless_there_is_none_at_the_moment() -> None:
+    old = run("SKIPPED", minutes=60 * 72)
+    assert said(run("SKIPPED", minutes=60 * 49), old) == []
+    ((problem, command),) = said(old)
+    assert "no run for 72 hours" in problem
+    assert command == "bqloop doctor"
+    assert advise([old], HISTORY, SOUND, now=NOW, delivered=False) == []
+    assert said() == []
+
+
 def test_a_challenger_on_its_way_is_no_stranger_on_the_endpoint() -> None:
     assert said(run("CANARY"), serving=Serving("2", {"2": 80, "3": 20})) == []
 
