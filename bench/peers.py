@@ -3,9 +3,9 @@
     make bench-peers [ARGS="--sizes 10000 50000 --threads 4 --memory 8GB"]
 
 Each runs in a process of its own and gets the same ten days of deals and the same labels. bqloop learns from the labels, with the
-threshold for the share of duplicates that it estimates among its candidates; Splink learns by itself (expectation maximisation) or from the labelled duplicates. `learn` is what is done once
-in a while (bqloop: a run's features, training and evaluation), `score` what is done with every deal: all the way from raw deals to
-clusters. `F1` is that of the pairs called duplicates against all true pairs, found by blocking or not; `best F1` the one at the
+threshold for the share of duplicates that it estimates among its candidates; Splink learns by itself (expectation maximisation) or
+from the labelled duplicates. `learn` is what is done once in a while (bqloop: a run's features, training and evaluation), `score` what
+is done with every deal: all the way from raw deals to clusters. `F1` is that of the pairs called duplicates against all true pairs, found by blocking or not; `best F1` the one at the
 threshold that nobody can know without the truth. How Splink is set up stands in `peers_splink.py`.
 """
 

@@ -48,12 +48,9 @@ class Prediction:
     probabilities: Sequence[float]
     endpoint_ms: float
 
+    @cached_property
     def instances(self) -> list[dict[str, Any]]:
         """The features alone, as they were sent."""
-        return self._instances
-
-    @cached_property
-    def _instances(self) -> list[dict[str, Any]]:
         return [_instance(row, self.version.feature_names) for row in self.rows]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from functions.service.comparing import compared_pairs
 from functions.service.compiled_features import Arriving, CompiledFeatures
-from functions.service.engine.columns import Column, TextColumn
+from functions.service.engine.columns import Column, TextColumn, rows_with
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.storage import DEAL_KEY
 from functions.service.engine.stores import InFolder, InMemory, Store
@@ -26,7 +26,7 @@ from functions.service.feature_program import FeatureProgram
 from functions.service.index_part import IndexPart
 from functions.service.known_deals import Key
 from functions.service.known_pairs import KnownPairs, Rivals
-from functions.service.known_segment import Asked, Segment, key_hash
+from functions.service.known_segment import Around, AskedKeys, Segment, key_hash
 from functions.service.segment_building import Texts, build, order_values
 from functions.service.values import Deal, Pair, ordered
 
@@ -214,7 +214,7 @@ class CompactIndex:
         asking = mine[policy.indexed[0]].column(DEAL_KEY).values
         asked = self._asked(mine)
         known: dict[str, list[Relation]] = {name: [] for name in policy.indexed}
-        summaries: dict[str, list[Relation]] = {name: [] for name in self.features.summarised}
+        summaries: dict[str, list[Relation]] = {name: [] for name in self.features.blocking.summarised}
         for place, part in enumerate(self._parts):
             rows, owners = part.segment.sharing(policy.keys, part.beyond_gone(asked), pool)
             keep = ~part.gone[owners] & ~np.isin(part.segment.deal_keys[owners], asking)
@@ -223,26 +223,24 @@ class CompactIndex:
             involved = np.unique(owners)
             for name in policy.indexed:
                 known[name].append(rows if name == policy.keys else part.segment.rows(name, involved, pool))
-            for name, columns in self.features.summarised.items():
+            for name, columns in self.features.blocking.summarised.items():
                 summaries[name].append(self._summary(place, part.segment, name, columns))
         tables = {name: union(parts) for name, parts in known.items()}
         whole = {name: union(parts) for name, parts in summaries.items()}
-        return self.features.candidate_pairs(mine, tables, whole, pool), tables
+        return self.features.blocking.pairs(mine, tables, whole, pool), tables
 
-    def _asked(self, mine: Mapping[str, Relation]) -> Asked:
+    def _asked(self, mine: Mapping[str, Relation]) -> AskedKeys:
         """By which keys some deals look around, and how far."""
         policy = self.features.serving.candidates
         table, clean = mine[policy.keys], mine[policy.indexed[0]]
         codes = np.asarray(table.column(policy.key).codes)  # type: ignore[attr-defined]  # a column of texts
         if policy.nearest is None:
-            return Asked(np.unique(codes))
-        keys = clean.column(DEAL_KEY).values
-        by_key = np.argsort(keys)
-        owners = by_key[np.searchsorted(keys[by_key], table.column(DEAL_KEY).values)]
+            return AskedKeys(np.unique(codes))
+        owners = rows_with(clean.column(DEAL_KEY).values, table.column(DEAL_KEY).values)
         around = order_values(self.features, clean)
         # Those who ask are left out of the known ones: as many more are wanted as there may be of them in the block.
         _, block, sizes = np.unique(codes, return_inverse=True, return_counts=True)
-        return Asked(codes, around, owners, self.features.reach + sizes[block])
+        return AskedKeys(codes, Around(around, owners, self.features.reach + sizes[block]))
 
     def sharing(self, keys: Sequence[str]) -> dict[Key, dict[str, Any]]:
         """The deals that can be looked up by one of these keys."""
@@ -250,7 +248,7 @@ class CompactIndex:
         codes = np.unique(np.array(self.pool.find(keys), np.int64))
         found: dict[Key, dict[str, Any]] = {}
         for part in self._parts:
-            _, owners = part.segment.sharing(policy.keys, Asked(codes), pool)
+            _, owners = part.segment.sharing(policy.keys, AskedKeys(codes), pool)
             places = np.unique(owners[~part.gone[owners]])
             found |= {(deal["source"], deal["deal_id"]): deal for deal in part.segment.deals(places, pool)}
         return found
@@ -329,7 +327,7 @@ class CompactIndex:
 
     def _summarise(self) -> None:
         """Have the summaries of the large segment made before processes are forked."""
-        for name, columns in self.features.summarised.items():
+        for name, columns in self.features.blocking.summarised.items():
             self._summary(0, self._parts[0].segment, name, columns)
 
 

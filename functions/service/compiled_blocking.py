@@ -35,6 +35,7 @@ class CompiledBlocking:
         serving: The policy's section for the service.
         lookups: The frozen tables that are looked up.
         parameters: The SQL's parameters.
+        whole: Gives the frozen tables that are read whole.
 
     Attributes:
         summarised: By table the columns of which the different rows among all known deals are read.
@@ -51,7 +52,9 @@ class CompiledBlocking:
         serving: ServingPolicy,
         lookups: Mapping[str, Maker],
         parameters: Mapping[str, Any],
+        whole: Callable[[Pool], Mapping[str, Relation]],
     ) -> None:
+        self._whole = whole
         self._policy = policy = serving.candidates
         target = candidates[policy.pairs].query.copy()
         self._restricted = {table.name for table in target.find_all(exp.Table) if table.alias == policy.asking}
@@ -74,7 +77,6 @@ class CompiledBlocking:
         mine: Mapping[str, Relation],
         known: Mapping[str, Relation],
         summaries: Mapping[str, Relation],
-        frozen: Mapping[str, Relation],
         pool: Pool,
     ) -> Relation:
         """The pairs that some deals choose.
@@ -83,10 +85,9 @@ class CompiledBlocking:
             mine: The tables of the deals that choose.
             known: Of those among which they choose, what blocking needs: the rows of the keys that they share.
             summaries: By table the different rows of its `summarised` columns among all known deals.
-            frozen: The frozen tables that are read whole.
             pool: The texts of all.
         """
-        given = dict(frozen)
+        given = dict(self._whole(pool))
         asking = mine[self._policy.indexed[0]].column(DEAL_KEY).values
         for name in self._policy.indexed:
             given[name] = union([mine[name], in_columns_of(mine[name], known[name])])

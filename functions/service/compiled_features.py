@@ -21,7 +21,7 @@ from sqlglot import exp
 from etl.model_policy import ModelPolicy
 from etl.templates import Templates
 from functions.service.compiled_blocking import CompiledBlocking, in_columns_of, in_order
-from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of
+from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of, rows_with
 from functions.service.engine.program import Maker, Program
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.rows.program import Find
@@ -106,8 +106,8 @@ class CompiledFeatures:
             if DEAL_KEY not in self._features.schema[name]:
                 raise EngineError(f"{name}, which belongs to deals, without a column {DEAL_KEY}")
         self.loops = self._looped(queries, whole, lookups)
-        self._blocking = CompiledBlocking(
-            candidates, self._features.schema, columns, serving, self._lookups, self._parameters
+        self.blocking = CompiledBlocking(
+            candidates, self._features.schema, columns, serving, self._lookups, self._parameters, self._relations
         )
         if self.ranked is not None and not set(SIDES) <= set(self._features.schema[self.ranked]):
             raise EngineError(f"{self.ranked}, by which pairs are ranked, without columns {' and '.join(SIDES)}")
@@ -188,9 +188,7 @@ class CompiledFeatures:
                 return self.loops.features(arriving.rows, pairs, rivals, theirs, more, same)
             except UNSAID as error:
                 log.info("a small request is computed by columns", reason=repr(error))
-        sides = zip(*((*left, *right) for left, right in compared), strict=True) if compared else [()] * 4
-        asked = {column: TextColumn(pool, texts=list(texts)) for column, texts in zip(PAIR_COLUMNS, sides, strict=True)}
-        given = {REQUEST_PAIRS: Relation(len(compared), dict(asked)), **self._relations(pool)}
+        given = {REQUEST_PAIRS: _asked(compared, pool), **self._relations(pool)}
         mine = {name: arriving.table(name) for name in self.of_deals}
         if theirs:
             mine = {name: union([mine[name], in_columns_of(mine[name], theirs[name])]) for name in self.of_deals}
@@ -216,8 +214,7 @@ class CompiledFeatures:
         places, at = np.unique(np.concatenate([left, right]).astype(np.int64), return_inverse=True)
         mine = {name: segment.rows(name, places, pool) for name in self.of_deals}
         clean = mine[self.serving.candidates.indexed[0]]
-        by_place = np.argsort(clean.column(DEAL_KEY).values)
-        rows = by_place[np.searchsorted(clean.column(DEAL_KEY).values[by_place], segment.deal_keys[places])][at]
+        rows = rows_with(clean.column(DEAL_KEY).values, segment.deal_keys[places])[at]
         one, other = rows[: len(left)], rows[len(left) :]
         sides = zip(PAIR_COLUMNS, ("source", "deal_id") * 2, (one, one, other, other), strict=True)
         asked = {name: clean.column(of).take(rows) for name, of, rows in sides}
@@ -230,41 +227,15 @@ class CompiledFeatures:
     ) -> list[dict[str, Any]]:
         """The features of pairs among rivals whose rows are made by themselves, as an index makes them."""
         arriving = self.arriving(deals, few=0)
-        sides = zip(*((*left, *right) for left, right in rivals), strict=True)
-        asked = {
-            name: TextColumn(arriving.pool, texts=list(texts)) for name, texts in zip(PAIR_COLUMNS, sides, strict=True)
-        }
-        given = {REQUEST_PAIRS: Relation(len(rivals), dict(asked)), **self._relations(arriving.pool)}
+        given = {REQUEST_PAIRS: _asked(rivals, arriving.pool), **self._relations(arriving.pool)}
         mine = {name: arriving.table(name) for name in self.of_deals}
         kept = self._features.run(given | mine, arriving.pool)(self.ranked or "")
         return self.features(arriving, pairs, few=0, known_rivals=kept)
 
     @property
-    def summarised(self) -> Mapping[str, Sequence[str]]:
-        """By table the columns of which blocking reads the different rows of all known deals."""
-        return self._blocking.summarised
-
-    @property
     def ranked_columns(self) -> Sequence[str]:
         """The columns of the table by which pairs are ranked."""
         return self._features.schema[self.ranked or ""]
-
-    def candidate_pairs(
-        self,
-        mine: Mapping[str, Relation],
-        known: Mapping[str, Relation],
-        summaries: Mapping[str, Relation],
-        pool: Pool,
-    ) -> Relation:
-        """The pairs that some deals choose.
-
-        Args:
-            mine: The tables of the deals that choose.
-            known: Of those among which they choose, what blocking needs: the rows of the keys that they share.
-            summaries: By table the different rows of its `summarised` columns among all known deals.
-            pool: The texts of all.
-        """
-        return self._blocking.pairs(mine, known, summaries, self._relations(pool), pool)
 
     def _of_deals(self, features: Mapping[str, Rendered], candidates: Mapping[str, Rendered]) -> tuple[str, ...]:
         """The tables that follow from the deals alone and that tables of pairs, or the index, read."""
@@ -316,6 +287,14 @@ class Arriving:
     def table(self, name: str) -> Relation:
         """A table of the deals."""
         return self._find(name)
+
+
+def _asked(pairs: Sequence[Pair], pool: Pool) -> Relation:
+    """The table of the pairs that a request is about."""
+    sides = zip(*((*left, *right) for left, right in pairs), strict=True) if pairs else [()] * 4
+    return Relation(
+        len(pairs), {name: TextColumn(pool, texts=list(texts)) for name, texts in zip(PAIR_COLUMNS, sides, strict=True)}
+    )
 
 
 def _lookup_maker(lookup: FrozenLookup) -> Maker:

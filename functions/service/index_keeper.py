@@ -9,7 +9,7 @@ import datetime as dt
 import gc
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -88,7 +88,7 @@ class IndexKeeper:
             if version.version != self._version:
                 self._build(version)
             elif self._index is not None:
-                self._index.add(self._read(self._seen))
+                self._index.add(list(self._read(self._seen)))
             self._refreshed = time.monotonic()
         except BqloopError as error:
             log.warning("the index could not be refreshed; it stays as it is", reason=str(error))
@@ -103,7 +103,7 @@ class IndexKeeper:
             known = list(self._known_deals()[0])
             index = MemoryIndex(version.program, version.serving, known, self._judged_pairs(version))
         elif self._serving.candidates.index == "bigquery":
-            recent = self._read(version.champion.as_of)
+            recent = list(self._read(version.champion.as_of))
             index = WarehouseIndex(compiled, partial(self._asked, version), self._known, recent)
         elif self._shared is None:
             index = CompactIndex.of(compiled, self._known_deals()[0], self._judged_pairs(version))
@@ -134,18 +134,17 @@ class IndexKeeper:
         return self._naming.run_tables(names, version.champion.slug)
 
     def _known_deals(self) -> tuple[Iterable[dict[str, Any]], dt.datetime]:
-        """The deals, as Python's own values a batch at a time, and the instant up to which they are known."""
+        """The deals of the index's days, and the instant up to which they are known."""
         since = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._serving.index_days)
+        return self._read(since), self._seen
+
+    def _read(self, since: dt.datetime) -> Iterator[dict[str, Any]]:
+        """The deals that came since then, as Python's own values a batch at a time."""
         table = self._warehouse.read_arrow(self._new_deals, {"since": since})
         latest = pc.max(table.column("ingested_at")).as_py()
         self._seen = max(self._seen, since) if latest is None else latest
         batches = table.to_batches(max_chunksize=_AT_ONCE)
-        return (in_utc(row) for batch in batches for row in batch.to_pylist()), self._seen
-
-    def _read(self, since: dt.datetime) -> list[dict[str, Any]]:
-        rows = self._warehouse.read(self._new_deals, {"since": since})
-        self._seen = max((row["ingested_at"] for row in rows), default=max(self._seen, since))
-        return [in_utc(row) for row in rows]
+        return (in_utc(row) for batch in batches for row in batch.to_pylist())
 
     def _judged_pairs(self, version: ServedVersion) -> Iterable[Pair]:
         for row in self._asked(version, "judged_pairs", {}, {}):

@@ -8,7 +8,7 @@ import numpy as np
 
 from functions.service.engine.columns import Array
 from functions.service.engine.strings import Codes
-from functions.service.known_segment import Asked, Segment
+from functions.service.known_segment import Around, AskedKeys, Segment
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class IndexPart:
         codes = self.segment.tables[keys].raw(key, rows).astype(np.int64)
         return IndexPart(self.segment, gone, np.sort(np.concatenate([self.gone_codes, codes])))
 
-    def beyond_gone(self, asked: Asked) -> Asked:
+    def beyond_gone(self, asked: AskedKeys) -> AskedKeys:
         """The same, looked for as much farther as there are deals that are gone in the blocks."""
-        if asked.beyond is None or not len(self.gone_codes):
+        around = asked.around
+        if around is None or not len(self.gone_codes):
             return asked
         first, last = (np.searchsorted(self.gone_codes, asked.codes, side) for side in ("left", "right"))
-        return Asked(asked.codes, asked.around, asked.owners, asked.beyond + (last - first))
+        return AskedKeys(asked.codes, Around(around.values, around.owners, around.beyond + (last - first)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -94,12 +94,8 @@ class KnownPairs:
         made: dict[str, Column | Callable[[], Column]] = {}
         for name in names:
             side = {SIDES[0]: self.left, SIDES[1]: self.right}.get(name)
-            made[name] = _later(kept, name) if side is None else Column(deal_keys[side[rows]])
+            made[name] = partial(kept.column, name) if side is None else Column(deal_keys[side[rows]])
         return Relation(len(rows), made)
-
-
-def _later(relation: Relation, name: str) -> Callable[[], Column]:
-    return lambda: relation.column(name)
 
 
 class Rivals(Set[Pair]):

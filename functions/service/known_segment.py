@@ -40,20 +40,31 @@ def key_hash(key: Key) -> int:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """By which keys deals are looked up.
+class Around:
+    """Where in the blocks of some keys to look.
 
     Attributes:
-        codes: The codes of the keys.
-        around: By deal that asks, the values that say where in a block to look; None where whole blocks are wanted.
+        values: By deal that asks, the values in whose order a block stands.
         owners: For each key which of the deals it is of.
         beyond: For each key how many deals before and behind are wanted.
     """
 
+    values: Sequence[Codes]
+    owners: Codes
+    beyond: Codes
+
+
+@dataclass(frozen=True)
+class AskedKeys:
+    """By which keys deals are looked up.
+
+    Attributes:
+        codes: The codes of the keys.
+        around: Where in their blocks; None where whole blocks are wanted.
+    """
+
     codes: Codes
-    around: Sequence[Codes] | None = None
-    owners: Codes | None = None
-    beyond: Codes | None = None
+    around: Around | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Segment:
         rows, sizes = table.rows_of(places)
         return table.relation(rows, pool, Column(np.repeat(self.deal_keys[places], sizes)))
 
-    def sharing(self, name: str, asked: Asked, pool: Pool) -> tuple[Relation, Codes]:
+    def sharing(self, name: str, asked: AskedKeys, pool: Pool) -> tuple[Relation, Codes]:
         """The rows of the table of keys with one of these codes, and the places of the deals they belong to."""
         table = self.tables[name]
         at = self._block_rows(asked)
@@ -104,19 +115,20 @@ class Segment:
         owners = self.by_rank[self.shared[at] & _RANK].astype(np.int64)
         return table.relation(rows, pool, Column(self.deal_keys[owners])), owners
 
-    def _block_rows(self, asked: Asked) -> Codes:
+    def _block_rows(self, asked: AskedKeys) -> Codes:
         """Where in `shared` the rows are."""
         # A request's own texts are nobody's key yet, and what is missing is none.
         known = (asked.codes >= 0) & (asked.codes <= np.iinfo(np.int32).max)
         codes = asked.codes[known]
         first = np.searchsorted(self.shared, codes << RANK_BITS)
         last = np.searchsorted(self.shared, (codes + 1) << RANK_BITS)
-        if asked.around is None or asked.owners is None or asked.beyond is None:
+        around = asked.around
+        if around is None:
             return runs(first, last - first)
-        ranks = self.ranks(asked.around)[asked.owners[known]]
+        ranks = self.ranks(around.values)[around.owners[known]]
         middle = np.searchsorted(self.shared, (codes << RANK_BITS) | ranks)
-        first = np.maximum(first, middle - asked.beyond[known])
-        last = np.minimum(last, middle + asked.beyond[known])
+        first = np.maximum(first, middle - around.beyond[known])
+        last = np.minimum(last, middle + around.beyond[known])
         # Each row once: what looks around from two places of a block may overlap.
         order = np.argsort(first)
         reached = np.maximum.accumulate(last[order])

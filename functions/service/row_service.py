@@ -96,7 +96,7 @@ class RowService:
         return [
             {**facts, **self._facts_of(row), "features": json.dumps(instance, allow_nan=False), said: number}
             for row, instance, number in zip(
-                prediction.rows, prediction.instances(), prediction.probabilities, strict=True
+                prediction.rows, prediction.instances, prediction.probabilities, strict=True
             )
         ]
 
@@ -120,7 +120,7 @@ class RowService:
 
     def _told(self, request: PredictRequest, request_id: str, prediction: Prediction) -> PredictAnswer:
         version, threshold = prediction.version, prediction.version.champion.threshold
-        instances = prediction.instances()
+        instances = prediction.instances
         predictions = []
         for place, (row, number) in enumerate(zip(prediction.rows, prediction.probabilities, strict=True)):
             said: dict[str, Any] = {"prediction": number}

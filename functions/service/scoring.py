@@ -135,7 +135,7 @@ class Scorer:
                     "is_duplicate": probability >= prediction.version.threshold,
                 }
                 for place, (row, instance, probability) in enumerate(
-                    zip(prediction.rows, prediction.instances(), prediction.probabilities, strict=True)
+                    zip(prediction.rows, prediction.instances, prediction.probabilities, strict=True)
                 )
             ]
         )
@@ -176,7 +176,7 @@ class Scorer:
             explain: Places of the rows whose attributions are wanted.
             features: Whether the features are wanted.
         """
-        instances = prediction.instances()
+        instances = prediction.instances
         told = {}
         if explain:
             lists = top_attributions(

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from functions.service.compiled_features import CompiledFeatures
-from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of
+from functions.service.engine.columns import Array, Column, EngineError, TextColumn, column_of, rows_with
 from functions.service.engine.relations import Relation, key_of
 from functions.service.engine.storage import DEAL_KEY, StoredTable, TableWriter
 from functions.service.engine.stores import Store
@@ -131,12 +131,10 @@ def _batch(features: CompiledFeatures, deals: Sequence[Deal]) -> _Batch:
     clean = arriving.table(features.serving.candidates.indexed[0])
     found = list(zip(clean.column("source").to_list(), clean.column("deal_id").to_list(), strict=True))
     mine = clean.column(DEAL_KEY).values
-    order = np.argsort(mine)
     tables = {}
     for name in _names(features):
         relation = arriving.table(name)
-        owners = order[np.searchsorted(mine[order], relation.column(DEAL_KEY).values)]
-        tables[name] = (plain(relation), owners)
+        tables[name] = (plain(relation), rows_with(mine, relation.column(DEAL_KEY).values))
     by_key = {(deal["source"], deal["deal_id"]): deal for deal in deals}
     raw = _raw([by_key[key] for key in found], arriving.pool)
     tables[RAW] = (plain(raw), np.arange(len(mine)))

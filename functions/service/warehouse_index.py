@@ -37,7 +37,9 @@ class WarehouseIndex:
         self._ask = ask
         self._known = known
         self._recent = CompactIndex.of(features, recent)
-        self._summaries = {name: self._different(name, columns) for name, columns in features.summarised.items()}
+        self._summaries = {
+            name: self._different(name, columns) for name, columns in features.blocking.summarised.items()
+        }
 
     def __len__(self) -> int:
         return len(self._recent)

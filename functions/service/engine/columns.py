@@ -173,6 +173,12 @@ class ListColumn(Column):
         return self if len(self.sizes) == count else self.take(np.zeros(count, np.int64))
 
 
+def rows_with(keys: Array, wanted: Array) -> Codes:
+    """Where each wanted key stands among the keys, which are different ones and hold them all."""
+    order = np.argsort(keys)
+    return order[np.searchsorted(keys[order], wanted)]
+
+
 def runs(starts: Codes, sizes: Codes) -> Codes:
     """The places of many runs, one after the other.
 

@@ -8,9 +8,8 @@ of all levels within @threshold_plateau standard errors of the best the middle o
 share of the positives.
 @expected_positive_rate, where above 0, is the share of positives in production: errors are then counted as they would
 occur there, because a threshold tuned on another mix is off. Where it is 0 and `asked` in model.yml names a table of
-unlabelled rows as production asks about them, the share is estimated from what the model says of those: of all shares
-in thousandths the likeliest, given that its probabilities hold for the share that it was trained on (Saerens, Latinne
-and Decaestecker 2002 come to the same by expectation maximisation). Else it is the share of the labels.
+unlabelled rows as production asks about them, the share is estimated from what the model says of those
+(macros/mix.sql). Else it is the share of the labels.
 The champion keeps the threshold that it serves with (@champion_threshold).
 */
 CREATE OR REPLACE TABLE {{ run_table.thresholds }} AS

@@ -17,6 +17,7 @@ from deployment.stages.run import policy_of
 from etl.templates import Templates
 from functions.service import comparing
 from functions.service.compact_index import CompactIndex
+from functions.service.compiled_blocking import CompiledBlocking
 from functions.service.compiled_features import CompiledFeatures
 from functions.service.feature_program import FeatureProgram
 from functions.service.known_pairs import Rivals
@@ -89,19 +90,18 @@ def test_neighbours_alone_give_the_candidates_of_whole_blocks(
 def test_of_a_large_block_few_rows_are_read(by_neighbours: CompiledFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     index = CompactIndex.of(by_neighbours, deals(1, 120))
     read: list[int] = []
-    choose = CompiledFeatures.candidate_pairs
+    choose = CompiledBlocking.pairs
 
     def counted(self: Any, mine: Any, known: Any, *rest: Any) -> Any:
         read.append(known["deal_keys"].count)
         return choose(self, mine, known, *rest)
 
-    monkeypatch.setattr(CompiledFeatures, "candidate_pairs", counted)
+    monkeypatch.setattr(CompiledBlocking, "pairs", counted)
     asked = deals(30, 1, 500)
     assert index.request(asked).candidates()
     own = by_neighbours.arriving(asked).table("deal_keys").count
-    assert read[0] <= own * 2 * (
-        3 + 1
-    )  # on either side so many as a deal can meet, and one in the place of the deal itself
+    # On either side so many as a deal can meet, and one in the place of the deal itself.
+    assert read[0] <= own * 2 * (3 + 1)
 
 
 def test_rivals_of_a_deal_that_came_again_are_computed_anew(by_neighbours: CompiledFeatures) -> None:
