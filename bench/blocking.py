@@ -26,9 +26,8 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from bench.loop import MODEL, throw_away_cloud
+from bench.loop import MODEL, load, throw_away_cloud
 from bench.quality import DATASETS, Dataset
-from bench.scale import load
 from deployment.application import Application
 from deployment.stages.message import StageMessage
 from deployment.stages.run import Run

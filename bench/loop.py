@@ -13,12 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.cloud import bigquery
+
 from deployment.application import Application
 from deployment.cli.session import application
 from deployment.stages.message import StageMessage
 from deployment.stages.protocol import run_stage
 from deployment.stages.train import candidate_alias
 from etl.names import run_slug
+from etl.sample_deals import World, day_batches, generate_labels
 from etl.templates import Templates
 
 MODEL = "deal_duplicates"
@@ -71,8 +76,8 @@ def carry_out(app: Application, run_id: str, as_of: dt.datetime, stages: tuple[s
     return details
 
 
-def crown(app: Application, run_id: str, metrics: list[dict[str, Any]]) -> None:
-    """Make the candidate that is best on validation champion, without a rollout.
+def crown(app: Application, run_id: str, metrics: list[dict[str, Any]]) -> str:
+    """Make the candidate that is best on validation champion, without a rollout; gives its version.
 
     Args:
         app: bqloop.
@@ -81,4 +86,26 @@ def crown(app: Application, run_id: str, metrics: list[dict[str, Any]]) -> None:
     """
     judged = {row["name"]: row["average_precision"] for row in metrics if row["split"] == "validation"}
     alias = candidate_alias(run_slug(MODEL, run_id), max(judged, key=lambda name: judged[name]))
-    app.registry.put_champion(MODEL, alias)
+    return app.registry.put_champion(MODEL, alias).version_id
+
+
+def load_day(app: Application, world: World, day: int, calendar_day: int, labels: int) -> None:
+    """Put a generated day's deals and labels straight into the tables, as an import would in the end."""
+    for batch in day_batches(world, day):
+        arrived = dt.datetime.combine(world.first_day, dt.time(4), dt.UTC) + dt.timedelta(days=calendar_day)
+        stamp = pa.array([arrived] * len(batch.deals), pa.timestamp("us", "UTC"))
+        load(app, batch.deals.append_column("ingested_at", stamp), "raw_deals")
+    if labels:
+        rows = generate_labels(world, day, labels)
+        rows = rows.append_column("origin", pa.array(["import"] * len(rows)))
+        load(app, rows.append_column("ingested_at", rows["labelled_at"]), "labels")
+
+
+def load(app: Application, rows: pa.Table, table: str) -> None:
+    """Append rows to a table by a load job."""
+    with tempfile.TemporaryFile() as file:
+        pq.write_table(rows, file)
+        file.seek(0)
+        config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+        target = f"{app.settings.project}.{app.settings.dataset}.{table}"
+        app.bigquery.load_table_from_file(file, target, job_config=config).result()

@@ -31,8 +31,8 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, ask_for_the_share, carry_out, crown, throw_away_cloud
-from bench.scale import FIRST_DAY, SEED, load_day, scored
+from bench.loop import MODEL, ask_for_the_share, carry_out, crown, load_day, throw_away_cloud
+from bench.scale import FIRST_DAY, SEED, scored
 from etl.sample_deals import World, day_batches, generate_labels
 
 HERE = Path(__file__).parent

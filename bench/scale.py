@@ -20,20 +20,17 @@ import re
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from google.cloud import bigquery
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import MODEL, ask_for_the_share, carry_out, crown, throw_away_cloud
+from bench.loop import MODEL, ask_for_the_share, carry_out, crown, load, load_day, throw_away_cloud
 from deployment.application import Application
-from etl.sample_deals import World, day_batches, generate_labels
+from etl.sample_deals import World, day_batches
 
 STEPS = {
     "clean": ("clean_deals", "deal_tokens", "token_stats", "deal_weights", "deal_norms"),
@@ -201,25 +198,3 @@ def truth_of(app: Application, run_id: str, world: World, days: int) -> dict[str
         "completeness": row["found"] / true,
         "f1": 2 * right / (called + true),
     }
-
-
-def load_day(app: Application, world: World, day: int, calendar_day: int, labels: int) -> None:
-    """Put a generated day's deals and labels straight into the tables, as an import would in the end."""
-    for batch in day_batches(world, day):
-        arrived = dt.datetime.combine(FIRST_DAY, dt.time(4), dt.UTC) + dt.timedelta(days=calendar_day)
-        stamp = pa.array([arrived] * len(batch.deals), pa.timestamp("us", "UTC"))
-        load(app, batch.deals.append_column("ingested_at", stamp), "raw_deals")
-    if labels:
-        rows = generate_labels(world, day, labels)
-        rows = rows.append_column("origin", pa.array(["import"] * len(rows)))
-        load(app, rows.append_column("ingested_at", rows["labelled_at"]), "labels")
-
-
-def load(app: Application, rows: pa.Table, table: str) -> None:
-    """Append rows to a table by a load job."""
-    with tempfile.TemporaryFile() as file:
-        pq.write_table(rows, file)
-        file.seek(0)
-        config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
-        target = f"{app.settings.project}.{app.settings.dataset}.{table}"
-        app.bigquery.load_table_from_file(file, target, job_config=config).result()

@@ -1,8 +1,8 @@
 """How quick the service is, beside a bare app that asks the same endpoint; both on this machine, in one run.
 
-A throw-away local cloud trains a first champion on generated deals, and an index of many more is built for it; then both apps are
-asked over HTTP by 1, 8 and 32 callers, which are a process of their own. Confirmed logging is part of what is measured, and
-so is the cloud: what answers for Vertex AI and Pub/Sub runs on the same cores.
+A local cloud trains a champion on generated deals, as many as the service then knows, and the service's index of them is built; then
+both apps are asked over HTTP by 1, 8 and 32 callers, which are a process of their own, about deals of the day after. Confirmed
+logging is part of what is measured, and so is the cloud: what answers for Vertex AI and Pub/Sub runs on the same cores.
 """
 
 from __future__ import annotations
@@ -25,36 +25,35 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "deal_duplicates"
+# Days on which the known deals came, and labels of them.
+DAYS, LABELS = 10, 3_000
 ASKED = ("source", "deal_id", "title", "description", "brand")
 Asked = tuple[str, Any]
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench serve", description=__doc__)
-    parser.add_argument("--deals", type=int, default=1_000_000, help="known deals, which the index holds")
-    parser.add_argument("--trained", type=int, default=2_000, help="deals that the champion is trained on")
+    parser.add_argument("--deals", type=int, default=1_000_000, help="known deals")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each row is measured")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="processes of each app")
-    parser.add_argument("--index", type=Path, help="a folder in which the index is kept for the next time")
+    parser.add_argument("--keep", type=Path, help="a folder in which cloud and index are kept for the next time")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with local_cloud(folder, options.trained) as app:
-            index, deals = build_index(app, options.index or folder, options.deals, options.workers)
-            os.environ["BQLOOP_INDEX"] = str(index)
+        folder = (options.keep or Path(name)).absolute()
+        with local_cloud(folder) as (app, _):
+            deals = serve_generated(app, folder, options.deals, options.workers)
             with bare_app(options.workers) as bare, service(options.workers) as port:
                 measure(bare, port, deals, options.deals, options.seconds)
 
 
 @contextmanager
-def local_cloud(folder: Path, count: int) -> Iterator[Any]:
-    """A cloud with a champion; gives the application on it."""
+def local_cloud(folder: Path) -> Iterator[tuple[Any, Any]]:
+    """A cloud that is kept in a folder; gives the application on it, and the cloud."""
     import yaml
 
     from deployment.application import Application
@@ -69,8 +68,7 @@ def local_cloud(folder: Path, count: int) -> Iterator[Any]:
         os.environ.update(cloud.environment(), BQLOOP_INFERENCE_BUFFER=str(folder / "buffer"))
         app = Application(load_settings("local"))
         prepare(app)
-        train(app, folder, count, cloud.trigger)
-        yield app
+        yield app, cloud
     finally:
         cloud.stop()
 
@@ -98,67 +96,45 @@ def train(app: Any, folder: Path, count: int, trigger: Callable[[str], None]) ->
     raise SystemExit(f"no champion was promoted: {states}; see `bqloop status`")
 
 
-def build_index(app: Any, folder: Path, count: int, processes: int) -> tuple[Path, list[dict[str, Any]]]:
-    """An index of generated deals for the version that serves; gives its folder and some of the deals."""
+def serve_generated(app: Any, folder: Path, count: int, processes: int) -> list[dict[str, Any]]:
+    """Have a champion answer that was trained on generated deals, and an index of these; gives deals of the day after."""
+    from bench.loop import carry_out, crown, load_day
     from deployment.endpoint import Endpoint
-    from functions.service.shared_index import SharedIndexes
-    from functions.service.versions import Versions
+    from etl.sample_deals import World, day_batches
+    from functions.service.index_keeper import IndexKeeper
+    from functions.service.versions import Versions, serving_policy_of
+    from functions.service.workers import Workers
 
-    (version,) = Versions(app, MODEL, Endpoint(app.settings, MODEL)).traffic().versions.values()
-    compiled = version.program.compiled
-    if compiled is None:
-        raise SystemExit("the version's SQL could not be compiled; the log says why")
-    folder.mkdir(parents=True, exist_ok=True)
-    shared = SharedIndexes(folder / "index", MODEL)
-    where = shared.folder_of(compiled, version.version)
-    deals = generated(folder / f"deals-{count}.parquet", count)
-    if not where.is_dir():
+    asked, endpoint = folder / "asked.json", Endpoint(app.settings, MODEL)
+    if not asked.exists():
+        now = dt.datetime.now(dt.UTC)
+        world = World(11, count // DAYS, now.date() - dt.timedelta(days=DAYS))
         started = time.perf_counter()
-        known = shared.build(compiled, deals, where, dt.datetime.now(dt.UTC), processes=processes)
-        most = (
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-        )
-        print(
-            f"index of {known:,} deals: built in {time.perf_counter() - started:.0f} s by {processes} processes", end=""
-        )
-        print(f"; most memory {most[0] / 2**20:.1f} GiB in the first, {most[1] / 2**20:.1f} GiB in each of the others")
-    size = sum(file.stat().st_size for file in where.iterdir())
-    print(f"index on disk: {size / 2**20:,.0f} MiB")
-    some = [{k: v for k, v in deal.items() if k in ASKED} for deal in itertools.islice(deals, 5_000)]
-    return folder / "index", some
-
-
-class generated:  # noqa: N801 -- read like a function
-    """Generated deals as raw_deals has them, read from a file as often as somebody wants them."""
-
-    def __init__(self, path: Path, count: int) -> None:
-        from etl.sample_deals import World, write_day
-
-        self.path = path
-        if not path.exists():
-            write_day(World(12, count, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)), 0, path)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        import pyarrow.parquet as pq
-
-        from functions.service.values import DEAL_COLUMNS
-
-        seen = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(hours=1)
-        for batch in pq.ParquetFile(self.path).iter_batches(20_000):
-            for row in batch.to_pylist():
-                yield {name: plain(name, row.get(name)) for name in DEAL_COLUMNS} | {"ingested_at": seen}
-
-
-def plain(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in {"price", "list_price"}:
-        return Decimal(str(value))
-    if name in {"starts_at", "ends_at"}:
-        moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-        return moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
-    return value
+        for day in range(DAYS):
+            load_day(app, world, day, day, LABELS // DAYS)
+        run_id = f"{MODEL}-{now:%Y-%m-%d}"
+        trained = carry_out(app, run_id, now, ("check", "features", "train", "evaluate"))
+        endpoint.deploy(crown(app, run_id, trained["metrics"]), share=100)
+        print(f"a champion after {time.perf_counter() - started:.0f} s", flush=True)
+        new = itertools.islice((row for batch in day_batches(world, DAYS) for row in batch.deals.to_pylist()), 5_000)
+        asked.write_text(json.dumps([{k: v for k, v in deal.items() if k in ASKED and v is not None} for deal in new]))
+    started = time.perf_counter()
+    version = Versions(app, MODEL, endpoint).traffic().main
+    print(f"version read in {time.perf_counter() - started:.0f} s", flush=True)
+    os.environ["BQLOOP_INDEX"] = str(folder / "index")
+    workers = Workers(processes, lambda step, deals: print(f"  {step}: {deals:,} deals done", flush=True))
+    keeper = IndexKeeper(app, MODEL, serving_policy_of(app, MODEL))
+    started = time.perf_counter()
+    known = keeper.build_files(version, folder / "index", workers)
+    most = [resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(f"index of {known:,} deals: {time.perf_counter() - started:.0f} s by {processes} processes", end="")
+    print(
+        f"; most memory {most[0]:.1f} GiB in the first, the cloud's included, {most[1]:.1f} GiB in each of the others"
+    )
+    size = sum(file.stat().st_size for file in (folder / "index").rglob("*") if file.is_file())
+    print(f"index on disk: {size / 2**20:,.0f} MiB", flush=True)
+    found: list[dict[str, Any]] = json.loads(asked.read_text())
+    return found
 
 
 def free_port() -> int:

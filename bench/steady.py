@@ -11,6 +11,7 @@ every message that was confirmed. Memory is that of all processes together, each
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import http.client
 import itertools
 import json
@@ -21,11 +22,13 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.serve import ask, generated, local_cloud, service
+from bench.serve import ask, local_cloud, service, train
+from etl.sample_deals import World, day_batches
 
 MODEL = "deal_duplicates"
 CALLERS = 64
@@ -87,8 +90,11 @@ def run(rate: float, seconds: float, burst: int, workers: int) -> Figures:
     """The burst, and then the requests at the rate."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with local_cloud(folder, 2_000) as app, service(workers) as port:
-            bodies = requests(folder)
+        with ExitStack() as running:
+            app, cloud = running.enter_context(local_cloud(folder))
+            train(app, folder, 2_000, cloud.trigger)
+            port = running.enter_context(service(workers))
+            bodies = requests()
             for body in bodies[:40]:
                 ask(port, "/score", json.loads(body))  # to warm up
             confirmed = send_burst(app, burst)
@@ -120,11 +126,13 @@ def run(rate: float, seconds: float, burst: int, workers: int) -> Figures:
             )
 
 
-def requests(folder: Path) -> list[str]:
+def requests() -> list[str]:
     """Bodies for `/score`: a pair of generated deals each."""
+    world = World(12, 2_000, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1))
+    rows = itertools.islice((row for batch in day_batches(world, 0) for row in batch.deals.to_pylist()), 2_000)
     deals = [
         {key: deal[key] for key in ("source", "deal_id", "title", "brand") if deal.get(key) is not None}
-        for deal in itertools.islice(generated(folder / "asked.parquet", 2_000), 2_000)
+        for deal in rows
     ]
     pairs = zip(deals, [*deals[1:], deals[0]], strict=True)
     return [json.dumps({"pairs": [{"left": left, "right": right}], "rivals": "request"}) for left, right in pairs]

@@ -18,6 +18,7 @@ from deployment.cli import (
     evaluation,
     export,
     imports,
+    index,
     labels,
     loop,
     monitoring,
@@ -58,6 +59,7 @@ app.command()(promotion.approve)
 app.command()(promotion.reject)
 app.command()(promotion.rollback)
 app.command()(doctor.doctor)
+app.command()(index.index)
 app.command()(delivery.package)
 app.command()(delivery.deploy)
 app.add_typer(runs.app, name="runs")

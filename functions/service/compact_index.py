@@ -29,6 +29,7 @@ from functions.service.known_pairs import KnownPairs, Rivals
 from functions.service.known_segment import Around, AskedKeys, Segment, key_hash
 from functions.service.segment_building import Texts, build, order_values
 from functions.service.values import Deal, Pair, ordered
+from functions.service.workers import Workers
 
 # Small segments that are put together into one.
 _MANY = 8
@@ -67,27 +68,29 @@ class CompactIndex:
         """
         pool, store = Pool(), InMemory()
         index = cls(features, build(features, deals, pool, store), pool)
-        index._compare(store, pool, 1)
+        index._compare(store, pool, Workers())
         index.remember(compared)
         return index
 
     @classmethod
-    def write(cls, features: CompiledFeatures, deals: Iterable[Deal], folder: Path, *, processes: int = 1) -> int:
+    def write(
+        cls, features: CompiledFeatures, deals: Iterable[Deal], folder: Path, workers: Workers | None = None
+    ) -> int:
         """Make an index in files, a batch of deals in memory at a time; gives how many deals there are.
 
         Args:
             features: The version's SQL.
             deals: The known deals, columns as in raw_deals, each once.
             folder: Takes the files.
-            processes: How many make it side by side; more than one are for a program that does nothing else.
+            workers: Make it; by default this process.
         """
-        store = InFolder(folder)
+        store, workers = InFolder(folder), workers or Workers()
         with StringWriter(folder) as texts:
-            base = build(features, deals, texts, store, processes)
+            base = build(features, deals, texts, store, workers)
             texts.finish()
             strings = StringFile(folder)
             index = cls(features, base, Pool(strings, len(strings)))
-            index._compare(store, texts, processes)
+            index._compare(store, texts, workers)
             texts.finish()
         return len(base)
 
@@ -314,7 +317,7 @@ class CompactIndex:
             sides.append(list(zip(*(relation.column(n).to_list() for n in ("source", "deal_id")), strict=True)))
         return list(zip(*sides, strict=True))
 
-    def _compare(self, store: Store, texts: Texts, processes: int) -> None:
+    def _compare(self, store: Store, texts: Texts, workers: Workers) -> None:
         """Have the known deals choose among themselves."""
         segment = self._parts[0].segment
 
@@ -323,7 +326,7 @@ class CompactIndex:
             return self._chosen({name: segment.rows(name, places, pool) for name in names}, pool)[0]
 
         self._summarise()
-        self._pairs = compared_pairs(self.features, segment, self.pool, choose, store, texts, processes)
+        self._pairs = compared_pairs(self.features, segment, self.pool, choose, store, texts, workers)
 
     def _summarise(self) -> None:
         """Have the summaries of the large segment made before processes are forked."""

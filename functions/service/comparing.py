@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from functions.service.engine.stores import Store
 from functions.service.engine.strings import Codes, Pool
 from functions.service.known_pairs import RANKED, SIDES, KnownPairs
 from functions.service.segment_building import PlainColumns, Texts, in_pool, plain
-from functions.service.side_by_side import side_by_side
+from functions.service.workers import Workers
 
 if TYPE_CHECKING:
     from functions.service.compiled_features import CompiledFeatures
@@ -31,7 +31,7 @@ def compared_pairs(
     choose: Callable[[Codes, Pool], Relation],
     store: Store,
     texts: Texts,
-    processes: int = 1,
+    workers: Workers,
 ) -> KnownPairs:
     """The pairs that the deals of a segment choose among themselves.
 
@@ -42,7 +42,7 @@ def compared_pairs(
         choose: Gives the pairs that the deals at some places choose.
         store: Takes the pairs.
         texts: Takes the texts that come of comparing.
-        processes: How many compare side by side.
+        workers: Compare.
     """
     by_key = np.argsort(segment.deal_keys)
     ordered = segment.deal_keys[by_key]
@@ -56,7 +56,8 @@ def compared_pairs(
         left, right = places_of(choose(some, pool.child()))
         return np.unique((left << 32) | right)
 
-    found = list(side_by_side(chosen, range(0, len(segment), _CHOOSING), processes))
+    works = range(0, len(segment), _CHOOSING)
+    found = list(workers.map(chosen, works, step="looking for candidates", deals=_CHOOSING))
     pairs = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
     left, right = (pairs >> 32).astype(np.int32), (pairs & 0xFFFFFFFF).astype(np.int32)
     if features.ranked is None:
@@ -74,12 +75,11 @@ def compared_pairs(
         columns, own = _own_texts(plain(kept.take(order)), inside)
         return one[order].astype(np.int32), other[order].astype(np.int32), columns, own
 
-    def works() -> Iterator[int]:
-        yield from range(0, max(len(segment), 1), _RANKING)  # of no deals at all, too: a table without rows has columns
-
+    works = range(0, max(len(segment), 1), _RANKING)  # of no deals at all, too: a table without rows has columns
     writer = TableWriter(store, RANKED)
     sides: list[tuple[Array, Array]] = []
-    for first, (one, other, columns, own) in zip(works(), side_by_side(ranked, works(), processes), strict=True):
+    made = workers.map(ranked, works, step="comparing candidates", deals=_RANKING)
+    for first, (one, other, columns, own) in zip(works, made, strict=True):
         writer.add(in_pool(columns, texts.intern(own)), one - first, min(_RANKING, len(segment) - first))
         sides.append((one, other))
     both = [np.concatenate(side) for side in zip(*sides, strict=True)]

@@ -11,13 +11,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import structlog
 
 from deployment.application import Application
-from etl.errors import BqloopError
+from etl.errors import BqloopError, StateError
 from etl.names import Namespace, Naming
 from functions.service.candidate_index import CandidateIndex, MemoryIndex
 from functions.service.compact_index import CompactIndex
@@ -27,6 +28,7 @@ from functions.service.shared_index import SharedIndexes
 from functions.service.values import Pair, ordered
 from functions.service.versions import ServedVersion
 from functions.service.warehouse_index import WarehouseIndex
+from functions.service.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +79,21 @@ class IndexKeeper:
         if stale and self._building.acquire(blocking=False):
             threading.Thread(target=self._refresh, args=(version,), name="index", daemon=True).start()
         return known
+
+    def build_files(self, version: ServedVersion, folder: Path, workers: Workers) -> int:
+        """Have a version's index in the files of a folder, built if it is not there yet; gives how many deals it holds.
+
+        Raises:
+            StateError: The version's SQL cannot be compiled, which such an index needs.
+            UnavailableError: BigQuery cannot be reached.
+        """
+        compiled = version.program.compiled
+        if compiled is None:
+            raise StateError(
+                f"the SQL of version {version.version} is not compiled (the log says why): it has no files"
+            )
+        shared = SharedIndexes(folder, self._model)
+        return len(shared.index(compiled, version.version, self._known_deals, workers)[0])
 
     def deals(self, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:
         """Known deals: from the index, and what it does not have from the warehouse."""

@@ -16,8 +16,8 @@ from functions.service.engine.storage import DEAL_KEY, StoredTable, TableWriter
 from functions.service.engine.stores import Store
 from functions.service.engine.strings import NULL, Codes, Pool
 from functions.service.known_segment import EPOCH, RANK_BITS, RAW, Segment, key_hash
-from functions.service.side_by_side import side_by_side
 from functions.service.values import DEAL_COLUMNS, Deal
+from functions.service.workers import Workers
 
 # Deals whose tables are made at once.
 _BATCH = 500
@@ -32,7 +32,9 @@ class Texts(Protocol):
         """The code of each text, given now where it had none."""
 
 
-def build(features: CompiledFeatures, deals: Iterable[Deal], texts: Texts, store: Store, processes: int = 1) -> Segment:
+def build(
+    features: CompiledFeatures, deals: Iterable[Deal], texts: Texts, store: Store, workers: Workers | None = None
+) -> Segment:
     """Make a segment.
 
     Args:
@@ -40,14 +42,15 @@ def build(features: CompiledFeatures, deals: Iterable[Deal], texts: Texts, store
         deals: The deals, each once.
         texts: Takes their texts.
         store: Takes the arrays.
-        processes: How many make tables side by side.
+        workers: Make the tables; by default this process.
     """
     policy = features.serving.candidates
     writers = {name: TableWriter(store, name) for name in (*_names(features), RAW)}
     hashes: list[Array] = []
     keys: list[Array] = []
     by: list[list[Codes]] = []
-    for batch in side_by_side(lambda some: _batch(features, some), _batches(deals), processes):
+    workers = workers or Workers()
+    for batch in workers.map(lambda some: _batch(features, some), _batches(deals), step="reading deals", deals=_BATCH):
         codes = texts.intern(batch.texts)
         for name, (relation, owners) in batch.tables.items():
             writers[name].add(in_pool(relation, codes), owners, len(batch.deal_keys))

@@ -134,8 +134,7 @@ class Service:
         Raises:
             BqloopError: No version is deployed, or BigQuery cannot be reached.
         """
-        traffic = self.versions.traffic()
-        return self._keeper.index(traffic.versions[max(traffic.shares, key=lambda v: traffic.shares[v])])
+        return self._keeper.index(self.versions.traffic().main)
 
     def _told(
         self,

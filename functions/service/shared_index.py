@@ -18,6 +18,7 @@ from pathlib import Path
 from functions.service.compact_index import CompactIndex
 from functions.service.compiled_features import CompiledFeatures
 from functions.service.values import Deal
+from functions.service.workers import Workers
 
 # Another number for files of another kind: those of an earlier release are built anew.
 _LAYOUT = 2
@@ -43,7 +44,7 @@ class SharedIndexes:
         return cls(Path(folder), model) if folder else None
 
     def index(
-        self, features: CompiledFeatures, version: str, read: Callable[[], Known]
+        self, features: CompiledFeatures, version: str, read: Callable[[], Known], workers: Workers | None = None
     ) -> tuple[CompactIndex, dt.datetime]:
         """The index of a version and the instant up to which it knows deals.
 
@@ -51,34 +52,34 @@ class SharedIndexes:
             features: The version's SQL.
             version: The version.
             read: Reads the known deals, if nobody has built the index yet.
+            workers: Build it then; by default this process.
         """
-        folder = self.folder_of(features, version)
+        folder = self._folder_of(features, version)
         with self._alone():
             if not folder.is_dir():
                 deals, seen = read()
-                self.build(features, deals, folder, seen)
+                self._build(features, deals, folder, seen, workers)
         known = json.loads((folder / "known.json").read_text())
         return CompactIndex.read(features, folder), dt.datetime.fromisoformat(known["seen"])
 
-    def folder_of(self, features: CompiledFeatures, version: str) -> Path:
+    def _folder_of(self, features: CompiledFeatures, version: str) -> Path:
         """Where the index of a version is kept."""
         return self._folder / f"{version}-{features.fingerprint}-{_LAYOUT}"
 
     @staticmethod
-    def build(
-        features: CompiledFeatures, deals: Iterable[Deal], folder: Path, seen: dt.datetime, *, processes: int = 1
-    ) -> int:
-        """Make an index, which others see when it is whole, and take those of other versions away; gives its deals."""
+    def _build(
+        features: CompiledFeatures, deals: Iterable[Deal], folder: Path, seen: dt.datetime, workers: Workers | None
+    ) -> None:
+        """Make an index, which others see when it is whole, and take those of other versions away."""
         draft = folder.with_name(folder.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        count = CompactIndex.write(features, deals, draft, processes=processes)
+        CompactIndex.write(features, deals, draft, workers)
         (draft / "known.json").write_text(json.dumps({"seen": seen.isoformat()}))
         draft.rename(folder)
         for other in folder.parent.iterdir():
             if other.is_dir() and other != folder:
                 shutil.rmtree(other, ignore_errors=True)  # who still reads its files keeps them until it ends
-        return count
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

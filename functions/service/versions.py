@@ -105,6 +105,11 @@ class Traffic:
     shares: Mapping[str, int]
     deployed: Mapping[str, str]
 
+    @property
+    def main(self) -> ServedVersion:
+        """The version with most of the traffic."""
+        return self.versions[max(self.shares, key=lambda version: self.shares[version])]
+
 
 class Versions:
     """The versions of one model at its endpoint.

@@ -15,7 +15,7 @@ from functions.service.engine.storage import StoredTable, TableWriter
 from functions.service.engine.stores import InFolder, InMemory
 from functions.service.engine.string_writer import StringWriter
 from functions.service.engine.strings import NULL, Pool, StringFile
-from functions.service.side_by_side import side_by_side
+from functions.service.workers import Workers
 
 
 def test_texts_have_the_codes_of_a_pool_and_are_found_again(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_work_is_taken_as_it_is_needed_and_comes_back_in_its_order() -> None:
             taken.append(n)
             yield n
 
-    made = side_by_side(_squared, works(), 2)
+    made = Workers(2).map(_squared, works(), step="squaring", deals=1)
     assert [next(made) for _ in range(3)] == [0, 1, 4]
     assert len(taken) <= 3 + 2 * 2 + 1  # handed out, waiting to be, and one in the hand
     made.close()  # type: ignore[attr-defined]  # a generator: whoever stops early gets away

@@ -22,6 +22,7 @@ from functions.service.compiled_features import CompiledFeatures
 from functions.service.feature_program import FeatureProgram
 from functions.service.known_pairs import Rivals
 from functions.service.policy import serving_policy
+from functions.service.workers import Workers
 from tests.unit.functions.service.first_guess import weights_of_the_first_guess
 from tests.unit.functions.service.small_service import MODEL, SEEN
 
@@ -128,7 +129,7 @@ def test_several_processes_build_the_index_that_one_builds(
     folders = [tmp_path / name for name in ("one", "two")]
     for processes, folder in enumerate(folders, 1):
         folder.mkdir()
-        assert CompactIndex.write(by_neighbours, deals(1, 80), folder, processes=processes) == 80
+        assert CompactIndex.write(by_neighbours, deals(1, 80), folder, Workers(processes)) == 80
     files = sorted(file.name for file in folders[0].iterdir())
     assert files == sorted(file.name for file in folders[1].iterdir())
     assert not any(name.endswith(".part") for name in files)
