@@ -17,7 +17,7 @@ from typing import Any
 from google.api_core import exceptions as api
 from google.cloud import aiplatform_v1
 from google.longrunning import operations_pb2
-from google.protobuf import field_mask_pb2, json_format, struct_pb2
+from google.protobuf import field_mask_pb2
 
 from deployment.vertex import TIMEOUT, Vertex, patience
 from etl.errors import StateError, StillRunning, UnavailableError
@@ -193,11 +193,9 @@ class Endpoint:
             UnavailableError: The endpoint cannot be reached or failed inside.
             StateError: The endpoint refuses the instances.
         """
-        rows = [_value(instance) for instance in instances]
         with self._vertex.errors_of(f"asking endpoint {self.display_name}"):
-            response = self._vertex.predictions.predict(endpoint=self.name, instances=rows, timeout=timeout)
-        message = json_format.MessageToDict(response._pb)  # noqa: SLF001 -- proto-plus's way to the message itself
-        return Answer(response.model_version_id, list(message.get("predictions", [])))
+            answer = self._vertex.post(f"{self.name}:predict", {"instances": list(instances)}, timeout=timeout)
+        return Answer(str(answer.get("modelVersionId", "")), list(answer.get("predictions", [])))
 
     def _get(self) -> aiplatform_v1.Endpoint | None:
         with self._vertex.errors_of(f"looking at endpoint {self.display_name}"):
@@ -278,24 +276,6 @@ class Endpoint:
         if fails and operation.HasField("error"):
             with self._vertex.errors_of(f"carrying out {operation.name}"):
                 raise api.from_grpc_status(operation.error.code, operation.error.message)  # type: ignore[no-untyped-call]  # as above
-
-
-def _value(instance: Mapping[str, Any]) -> struct_pb2.Value:
-    """An instance as the API's own kind of value, in a quarter of the time that `json_format.ParseDict` takes.
-
-    >>> sorted(json_format.MessageToDict(_value({"a": 1.5, "c": True, "d": "x"})).items())
-    [('a', 1.5), ('c', True), ('d', 'x')]
-    """
-    made = struct_pb2.Value()
-    fields = made.struct_value.fields
-    for name, value in instance.items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            fields[name].number_value = value
-        else:
-            json_format.ParseDict(value, fields[name])
-    if not instance:
-        made.struct_value.SetInParent()
-    return made
 
 
 def probability_of(prediction: Mapping[str, Any], label: str, positive: bool | int | str) -> float:
