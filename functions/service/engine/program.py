@@ -8,6 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from functions.service.engine.columns import EngineError
+from functions.service.engine.lazy_tables import LazyTables
 from functions.service.engine.relations import Relation, union
 from functions.service.engine.selects import Query, compile_query
 from functions.service.engine.strings import Pool
@@ -65,23 +66,17 @@ class Program:
             more: Rows that there are already of tables that are made here; columns in the table's order.
             same: Tables that are not made, because they would be the same as others.
         """
-        tables = dict(given)
         makers = {**self._made, **(made or {})}
 
-        def find(name: str) -> Relation:
-            found = tables.get(name)
-            if found is None:
-                if same is not None and name in same:
-                    found = find(same[name])
-                elif name in makers:
-                    found = makers[name](find, pool)
-                elif name in self._queries:
-                    found = self._queries[name].run(find, pool)
-                else:
-                    raise EngineError(f"the table {name}, which the request does not give")
-                if more is not None and name in more:
-                    found = union([found, more[name]])
-                tables[name] = found
-            return found
+        def make(name: str, find: Callable[[str], Relation]) -> Relation:
+            if same is not None and name in same:
+                found = find(same[name])
+            elif name in makers:
+                found = makers[name](find, pool)
+            elif name in self._queries:
+                found = self._queries[name].run(find, pool)
+            else:
+                raise EngineError(f"the table {name}, which the request does not give")
+            return union([found, more[name]]) if more is not None and name in more else found
 
-        return find
+        return LazyTables(given, make)

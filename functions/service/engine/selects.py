@@ -14,6 +14,7 @@ from functions.service.engine import parsing
 from functions.service.engine.columns import Column, EngineError, ListColumn
 from functions.service.engine.expressions import Evaluate, Expressions
 from functions.service.engine.grouping import Groups, grouped
+from functions.service.engine.lazy_tables import LazyTables
 from functions.service.engine.numbers import is_true
 from functions.service.engine.parsing import (
     add_source,
@@ -67,16 +68,10 @@ def compile_query(node: exp.Expr, schema: Mapping[str, Sequence[str]], parameter
         return body
 
     def run(tables: Tables, pool: Pool) -> Relation:
-        made: dict[str, Relation] = {}
+        def make(name: str, find: Tables) -> Relation:
+            return local[name].run(find, pool) if name in local else tables(name)
 
-        def find(name: str) -> Relation:
-            if name not in local:
-                return tables(name)
-            if name not in made:
-                made[name] = local[name].run(find, pool)
-            return made[name]
-
-        return body.run(find, pool)
+        return body.run(LazyTables({}, make), pool)
 
     return Query(body.names, run)
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from functions.service.engine.columns import EngineError
+from functions.service.engine.lazy_tables import LazyTables
 from functions.service.engine.parsing import listed
 from functions.service.engine.rows.selects import Run, SelectCode
 from functions.service.engine.rows.tables import Table, stacked
@@ -83,27 +84,22 @@ class Program:
             more: Rows that there are already of tables that are made here.
             same: Tables that are not made, because they would be the same as others.
         """
-        tables, others = dict(given), earlier or {}
+        others = earlier or {}
 
-        def find(name: str) -> Table:
-            found = tables.get(name)
-            if found is None:
-                made = self._made.get(name)
-                if same is not None and name in same:
-                    found = find(same[name])
-                elif name in others:
-                    found = others[name](name)
-                elif made is not None:
-                    found = made.make(find)
-                else:
-                    needs, run = self._runs[name]
-                    found = run(*[find(need) for need in needs])
-                if more is not None and name in more:
-                    found = stacked([found, more[name]], list(found.columns))
-                tables[name] = found
-            return found
+        def make(name: str, find: Find) -> Table:
+            made = self._made.get(name)
+            if same is not None and name in same:
+                found = find(same[name])
+            elif name in others:
+                found = others[name](name)
+            elif made is not None:
+                found = made.make(find)
+            else:
+                needs, run = self._runs[name]
+                found = run(*[find(need) for need in needs])
+            return stacked([found, more[name]], list(found.columns)) if more is not None and name in more else found
 
-        return find
+        return LazyTables(given, make)
 
     def _flatten(self, name: str, node: exp.Expr, scope: Mapping[str, str]) -> None:
         """Parse a query, and before it the CTEs and subqueries in it, each a table of its own name."""

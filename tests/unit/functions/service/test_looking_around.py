@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import random
 import re
 import shutil
@@ -172,3 +173,24 @@ def test_what_does_not_follow_from_its_own_pair_is_computed_at_each_request(
 
 def keys(of: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(deal["source"], deal["deal_id"]) for deal in of]
+
+
+def test_what_a_request_made_is_gone_with_it(by_neighbours: CompiledFeatures) -> None:
+    """Nothing waits for the collector, which would hold up the request in which it comes."""
+    index = CompactIndex.of(by_neighbours, deals(1, 60))
+
+    def ask(number: int, count: int) -> None:
+        beside = index.request(deals(50, count, number))
+        pairs = beside.candidates()
+        arriving = by_neighbours.arriving(deals(50, count, number), index)
+        assert index.features_among(arriving, pairs, index.rivals(pairs))
+
+    for count in (1, 50):  # by loops, and by columns
+        ask(500, count)  # what is kept from the first request on is not this one's
+        gc.collect()
+        gc.disable()
+        try:
+            ask(600, count)
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
