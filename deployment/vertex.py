@@ -6,7 +6,6 @@ that the environment names. Nothing here knows about versions or rollouts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,6 +20,7 @@ from google.api_core.client_options import ClientOptions
 from google.auth.exceptions import TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import aiplatform_v1
+from pydantic_core import to_json
 
 from etl.errors import BqloopError, StateError, UnavailableError
 from etl.settings import Settings
@@ -74,8 +74,7 @@ class Vertex:
             GoogleAPICallError: As Google's clients raise it.
         """
         headers = {"Content-Type": "application/json"}
-        data = json.dumps(body, allow_nan=False).encode()
-        response = self._session.post(f"{self.address}/v1/{path}", data=data, headers=headers, timeout=timeout)
+        response = self._session.post(f"{self.address}/v1/{path}", data=to_json(body), headers=headers, timeout=timeout)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise api.from_http_response(response)  # type: ignore[no-untyped-call]  # google.api_core ships without types
         found: dict[str, Any] = response.json()

@@ -7,7 +7,6 @@ message may so be published twice; `inference_id` tells, and the view `inference
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import threading
@@ -22,6 +21,7 @@ import structlog
 from google.cloud.pubsub_v1 import PublisherClient
 from google.pubsub_v1 import PublisherClient as PublisherApi
 from google.pubsub_v1 import PubsubMessage
+from pydantic_core import to_json
 
 from etl.errors import UnavailableError
 from etl.settings import Settings
@@ -78,7 +78,7 @@ class InferenceLog:
         Raises:
             UnavailableError: Pub/Sub cannot be reached and the buffer is full.
         """
-        messages = [json.dumps(row, default=str, allow_nan=False).encode() for row in rows]
+        messages = [to_json(row) for row in rows]
         if time.monotonic() >= self._away_until:
             try:
                 self._publish_together(messages)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from pydantic_core import to_json
+
 from deployment.application import Application
 from deployment.endpoint import Endpoint
 from deployment.stages.run import policy_of
@@ -94,7 +96,7 @@ class RowService:
             "endpoint_ms": round(prediction.endpoint_ms, 3),
         }
         return [
-            {**facts, **self._facts_of(row), "features": json.dumps(instance, allow_nan=False), said: number}
+            {**facts, **self._facts_of(row), "features": to_json(instance).decode(), said: number}
             for row, instance, number in zip(
                 prediction.rows, prediction.instances, prediction.probabilities, strict=True
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+
+from pydantic_core import to_json
 
 from functions.service.asking import Asker, NotAnsweredError, Prediction
 from functions.service.attributions import top_attributions
@@ -130,7 +131,7 @@ class Scorer:
                     **facts,
                     "inference_id": f"{request_id}/{place}",
                     **{column: row[column] for column in PAIR_COLUMNS},
-                    "features": json.dumps(instance, allow_nan=False),
+                    "features": to_json(instance).decode(),
                     "probability": probability,
                     "is_duplicate": probability >= prediction.version.threshold,
                 }
