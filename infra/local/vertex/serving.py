@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from infra.local.model_registry import Predictor
 from infra.local.vertex.errors import ApiError, invalid, not_found, precondition
 from infra.local.vertex.faults import Faults, inverted
@@ -142,7 +144,7 @@ def _read_instances(body: bytes) -> list[dict[str, Any]]:
     if len(body) > MAX_REQUEST_BYTES:
         raise invalid(f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes.")
     try:
-        request = json.loads(body)
+        request = from_json(body)
     except ValueError as error:
         raise invalid(f"Invalid JSON payload received: {error}.") from error
     instances = request.get("instances") if isinstance(request, dict) else None
