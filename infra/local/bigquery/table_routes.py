@@ -20,6 +20,7 @@ from bqemulator.domain.errors import ResourceRef, resource_not_found
 from bqemulator.storage.arrow_bridge import bq_rows_to_arrow
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 from fastapi import APIRouter, Body
+from pydantic_core import from_json
 
 from .costs import Costs
 from .engine import ThreadedEngine
@@ -205,9 +206,10 @@ def _converted(
 
 
 def _row_errors(sent: list[dict[str, Any]], fields: Any, *, ignore_unknown: bool) -> list[dict[str, Any]]:
-    """Unknown and missing fields, which BigQuery reports for each row."""
+    """Unknown and missing fields and texts that are no JSON, which BigQuery reports for each row."""
     known = {field.name.lower() for field in fields}
     required = [field.name for field in fields if field.mode == "REQUIRED"]
+    of_json = {field.name.lower() for field in fields if field.type == "JSON" and field.mode != "REPEATED"}
     errors = []
     for place, row in enumerate(sent):
         values = row.get("json") or {}
@@ -221,6 +223,19 @@ def _row_errors(sent: list[dict[str, Any]], fields: Any, *, ignore_unknown: bool
             {"reason": "invalid", "location": name, "debugInfo": "", "message": f"Missing required field: {name}."}
             for name in missing
         ]
+        found += [
+            {"reason": "invalid", "location": name, "debugInfo": "", "message": f"Invalid JSON in {name}: {value[:100]}"}
+            for name, value in values.items()
+            if name.lower() in of_json and isinstance(value, str) and not _is_json(value)
+        ]
         if found:
             errors.append({"index": place, "errors": found})
     return errors
+
+
+def _is_json(text: str) -> bool:
+    try:
+        from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True

@@ -81,6 +81,14 @@ def test_a_bad_streamed_row_stops_the_batch_and_is_named(client, rows):
     assert rows("SELECT a FROM d.checked") == [(1,)]
 
 
+def test_a_text_that_is_no_json_is_refused_by_itself(client, rows):
+    rows("CREATE OR REPLACE TABLE d.documents (a INT64, j JSON)")
+    sent = [{"a": 1, "j": '{"x": 1}{"x": 2}'}, {"a": 2, "j": '{"x": 1}'}, {"a": 3, "j": None}]
+    (error,) = client.insert_rows_json("d.documents", sent, skip_invalid_rows=True)
+    assert (error["index"], error["errors"][0]["location"]) == (0, "j")
+    assert rows("SELECT a, INT64(j.x) FROM d.documents ORDER BY a") == [(2, 1), (3, None)]
+
+
 def test_rows_are_read_back_in_pages_and_as_frames(client, rows):
     rows("CREATE OR REPLACE TABLE d.paged AS SELECT x FROM UNNEST(GENERATE_ARRAY(1, 25)) x")
     assert sorted(row.x for row in client.list_rows("d.paged", page_size=10)) == list(range(1, 26))
