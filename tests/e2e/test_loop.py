@@ -8,6 +8,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,15 @@ import pytest
 from google.api_core.client_options import ClientOptions
 from google.cloud import aiplatform_v1, bigquery
 from google.cloud.pubsub_v1 import PublisherClient
+from typer.testing import CliRunner
 
 from deployment.application import Application
+from deployment.cli.main import app as command_line
+from deployment.endpoint import Endpoint
 from etl.ingest import import_deals, import_labels
 from etl.sample_deals import World, generate_labels, write_day
+from functions.service.index_keeper import IndexKeeper
+from functions.service.versions import Versions, serving_policy_of
 from infra.local.cloud import LocalCloud
 from tests.e2e.conftest import Starter
 
@@ -192,6 +198,24 @@ def test_a_bad_request_is_refused_by_field_and_leaves_no_prediction(
     assert status in {400, 422}
     assert "right" in json.dumps(problem)
     assert app.bigquery.get_table(table).num_rows == before
+
+
+def test_an_index_that_the_command_built_is_what_the_service_reads(
+    loop: tuple[LocalCloud, Application, World3], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, app, _ = loop
+    monkeypatch.setattr("deployment.cli.index.application", lambda: nullcontext(app))
+    built = CliRunner().invoke(command_line, ["index", str(tmp_path), "--processes", "2"])
+    assert built.exit_code == 0, built.output
+    (known,) = tmp_path.rglob("known.json")
+    written = known.stat().st_mtime_ns
+    monkeypatch.setenv("BQLOOP_INDEX", str(tmp_path))
+    version = Versions(app, MODEL, Endpoint(app.settings, MODEL)).traffic().main
+    index = IndexKeeper(app, MODEL, serving_policy_of(app, MODEL)).index(version)
+    assert f"{len(index):,} deals" in built.output.replace("\n", " ")
+    deals = f"SELECT COUNT(DISTINCT CONCAT(source, ' ', deal_id)) FROM `{app.settings.dataset}.raw_deals`"
+    assert len(index) == next(iter(app.bigquery.query_and_wait(deals)))[0]
+    assert known.stat().st_mtime_ns == written
 
 
 def test_the_same_message_published_again_changes_nothing(loop: tuple[LocalCloud, Application, World3]) -> None:
