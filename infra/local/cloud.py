@@ -4,6 +4,7 @@ All of it runs in this process, except the functions. What is in the state folde
 code learns of the local cloud by `environment()` alone: addresses and made-up credentials in environment variables.
 """
 
+import gc
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,9 @@ from infra.local.storage import StorageServer
 from infra.local.vertex import VertexServer
 
 SERVICES = ("bigquery", "pubsub", "vertex", "storage", "functions")
+# A statement's syntax tree is tens of thousands of objects, soon gone; by default each would set off several collections of
+# all there is.
+_COLLECTOR = (50_000, 20, 20)
 
 
 class LocalCloud:
@@ -89,6 +93,7 @@ class LocalCloud:
             OSError: A port is taken; the text says which.
             RuntimeError: The functions cannot be loaded; the text says why.
         """
+        gc.set_threshold(*_COLLECTOR)
         with ExitStack() as starting:
             self._state.claim()
             starting.callback(self._state.release)

@@ -87,7 +87,8 @@ _reloading = threading.Lock()
 def reload_catalog(catalog: DuckDBCatalogRepository) -> None:
     """Read the catalog from disk again; other threads see the old entries or the new, never none.
 
-    Called after every transaction that has touched the catalog, kept or not: the last to end sees what all have left.
+    Called after a rollback of a transaction that has touched the catalog: the cache has its changes, the disk has not.
+    A commit needs none, as every change is made to both; reading takes as long as there are tables.
     """
     with _reloading:
         fresh = DuckDBCatalogRepository(catalog._engine)

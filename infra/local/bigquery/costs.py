@@ -59,8 +59,8 @@ class Costs:
 
     def table_bytes(self, key: tuple[str, str, str]) -> int:
         """The logical size of a whole table."""
-        widths = self._column_widths(key)
-        return int(sum(widths.values()) * self._rows(key))
+        rows = self._rows(key)
+        return int(sum(self._column_widths(key, rows).values()) * rows)
 
     def table_rows(self, key: tuple[str, str, str]) -> int:
         """How many rows a table has."""
@@ -85,9 +85,10 @@ class Costs:
             if meta.view_query and depth < 10:
                 yield from self._tables(parse(meta.view_query), project, depth + 1)
                 continue
-            widths = self._column_widths(key)
+            rows = self._rows(key)
+            widths = self._column_widths(key, rows)
             wanted = sum(width for name, width in widths.items() if everything or name.lower() in columns)
-            yield key, int(wanted * self._rows(key))
+            yield key, int(wanted * rows)
 
     def _rows(self, key: tuple[str, str, str]) -> int:
         try:
@@ -95,9 +96,9 @@ class Costs:
         except duckdb.Error:
             return 0
 
-    def _column_widths(self, key: tuple[str, str, str]) -> dict[str, float]:
+    def _column_widths(self, key: tuple[str, str, str], rows: int) -> dict[str, float]:
         meta: Any = self._context.catalog.get_table(*key)
-        version = (key, f"{getattr(meta, 'etag', '')}/{self._rows(key) // 1000}")
+        version = (key, f"{getattr(meta, 'etag', '')}/{rows // 1000}")
         with self._lock:
             known = self._widths.get(version)
         if known is None:

@@ -56,7 +56,7 @@ class Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
     session: duckdb.DuckDBPyConnection | None = None
     touched_catalog: bool = False
-    """Whether the transaction that is open has changed the catalog, whose cache must then be read again."""
+    """Whether the transaction that is open has changed the catalog, whose cache must be read again if it is rolled back."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -43,14 +43,14 @@ class JobRunner:
         handlers: Mapping[str, Handler],
         *,
         own_transactions: Callable[[Job], bool],
-        after_transaction: Callable[[Job], None],
+        after_rollback: Callable[[Job], None],
     ) -> None:
-        """`own_transactions` tells which jobs commit by themselves (scripts); `after_transaction` refreshes caches."""
+        """`own_transactions` tells which jobs commit by themselves (scripts); `after_rollback` refreshes caches."""
         self._engine = engine
         self._store = store
         self._handlers = handlers
         self._own_transactions = own_transactions
-        self._after_transaction = after_transaction
+        self._after_rollback = after_rollback
         self._pool = ThreadPoolExecutor(MAX_RUNNING, thread_name_prefix="bigquery-job")
         self._stopping = threading.Event()
 
@@ -120,9 +120,8 @@ class JobRunner:
         except BaseException:
             job.state, job.ended, job.outcome = "RUNNING", None, Outcome()
             self._engine.rollback()
-            self._after_transaction(job)
+            self._after_rollback(job)
             raise
-        self._after_transaction(job)
 
     def _succeed(self, job: Job, outcome: Outcome, *, commit: bool = False) -> None:
         job.outcome, job.ended = outcome, now_ms()

@@ -115,7 +115,6 @@ class Script(ScriptInterpreter):
             raise InvalidQueryError(f"{control} TRANSACTION without a transaction that is open", location="query")
         elif control == "COMMIT":
             self._engine.commit()
-            self._statements.refresh_catalog(self._session.job)
         else:
             self._engine.rollback()
             self._statements.refresh_catalog(self._session.job)
@@ -140,7 +139,6 @@ class Script(ScriptInterpreter):
             self._engine.rollback()
             self._statements.refresh_catalog(self._session.job)
             raise
-        self._statements.refresh_catalog(self._session.job)
         return result
 
     def _place_variables(self, tree: exp.Expr, parameters: dict[str, Parameter]) -> None:

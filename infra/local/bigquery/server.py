@@ -161,7 +161,7 @@ class _Parts:
                 "extract": ExtractJobs(self._emulated("extract", executor.execute_extract_job), ml.ddl).run,
             },
             own_transactions=queries.is_script,
-            after_transaction=self.statements.refresh_catalog,
+            after_rollback=self.statements.refresh_catalog,
         )
         app = create_app(self.context)
         self._put_first(

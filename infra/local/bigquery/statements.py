@@ -44,7 +44,7 @@ from .parameters import Parameter, place_parameters, used_values
 from .table_from_query import outline, table_from_query
 from .table_options import alter_options, describe, sets_options
 from .time_travel import TimeTravel
-from .translation import Memory, Translator, tables_as_they_are
+from .translation import Memory, Source, Translator, only_tables, tables_as_they_are
 
 ANONYMOUS = CallerIdentity(principal="user:local@bqloop.invalid", is_authenticated=False)
 
@@ -100,7 +100,7 @@ class Statements:
         return cast("TimeTravel", self._context.snapshots)
 
     def refresh_catalog(self, job: Job) -> None:
-        """To be called after a job's transaction: reads the catalog again if the job has touched it."""
+        """To be called after a rollback: reads the catalog again if the job has touched it."""
         if job.touched_catalog:
             job.touched_catalog = False
             reload_catalog(cast("DuckDBCatalogRepository", self._context.catalog))
@@ -162,25 +162,28 @@ class Statements:
         tree = mends.before_translation(tree)
         sql = tree.sql(dialect="bigquery")
         tables = tables_as_they_are(tree, session.project, self._context.catalog)
-        made_of = (sql, session.project, session.caller.principal, tables)
-        kept = None if tables is None else self._memory.get(made_of)
+        source = None if tables is None else Source.of(sql, tables, session.project, session.caller.principal)
+        kept = None if source is None else self._memory.get(source)
         if kept is not None:
             return kept, used_values(kept, values)
-        translated = drive(
-            rewrite_and_translate_statement(
-                sql,
-                project_id=session.project,
-                ctx=self._context,
-                caller=session.caller,
-                translator=self._translator,
+        if tables is not None and only_tables(tables):
+            translated = self._translator.translate_plain(sql, tables, session.caller)
+        else:
+            translated = drive(
+                rewrite_and_translate_statement(
+                    sql,
+                    project_id=session.project,
+                    ctx=self._context,
+                    caller=session.caller,
+                    translator=self._translator,
+                )
             )
-        )
         try:
             duckdb_sql = rewrite_table_refs(translated, session.project)
         except DomainError as error:
             raise domain_error(error, translated) from error
-        if tables is not None:
-            self._memory.put(made_of, duckdb_sql)
+        if source is not None:
+            self._memory.put(source, duckdb_sql)
         return duckdb_sql, used_values(duckdb_sql, values)
 
     def _json_columns(self, tree: exp.Expr, session: Session) -> set[str]:

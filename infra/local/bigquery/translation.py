@@ -1,7 +1,8 @@
 """From BigQuery's SQL to DuckDB's: bqemulator's translator mended, and what it gave remembered.
 
-A statement passes some thirty parses on its way; the loop's own statements are long and come again, at the latest
-after their dry run, so a translation is kept for as long as what it was made from is the same.
+A statement passes several parses on its way; the loop's own statements are long and come again, after their dry run
+and, with other tables, in the next run. So a translation is kept for as long as what it was made from is the same, but
+for the names of tables.
 """
 
 # ruff: noqa: SLF001  # bqemulator's internals are what is adapted here
@@ -10,40 +11,80 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
 from typing import Any
 
 from bqemulator.catalog.repository import CatalogRepository
-from bqemulator.domain.result import Ok
+from bqemulator.domain.result import Err, Ok
+from bqemulator.row_access.identity import CallerIdentity
+from bqemulator.sql.catalog_schema import _safe_bq_to_duckdb
+from bqemulator.sql.rewriter.unnest_offset import rewrite_unnest_offset
 from bqemulator.sql.translator import SQLTranslator
 from sqlglot import exp
 
 from .dialect import parse
 
 KEPT = 512
+_RUN_TABLE = re.compile(r"\b\w+__\w+\b")
+_NUMBER = re.compile("\0([0-9]+)\0")
 _DECIMAL = re.compile(r"('(?:[^']|'')*')|\bDECIMAL(?:\(18, 3\)|(?!\s*\())")
 
 
+Tables = frozenset[tuple[tuple[str, str, str], "str | tuple[tuple[str, str], ...]"]]
+"""What a translation takes from the catalog: by project, dataset and name the columns of a table, or the text of a view."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a translation is made from, with numbers in place of the names of tables.
+
+    Only names of two underscores in a row are taken out, as the loop's tables of a run have them: nothing else in SQL
+    is called so, and a translation passes them on as they are.
+
+    Attributes:
+        made_of: The same for statements that differ in these names alone.
+        names: The names that were taken out, in the order of their numbers.
+    """
+
+    made_of: Hashable
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sql: str, tables: Tables, *more: Hashable) -> Source:
+        """The source of a statement in BigQuery's SQL; `more` is what else counts."""
+        wanted = {name for (_, _, name), what in tables if "__" in name and not isinstance(what, str)}
+        names = tuple(dict.fromkeys(word for word in _RUN_TABLE.findall(sql) if word in wanted))
+        places = {name: place for place, name in enumerate(names)}
+        shapes = frozenset(
+            ((project, dataset, places.get(name, name)), what) for (project, dataset, name), what in tables
+        )
+        return cls((_numbered(sql, places), shapes, *more), names)
+
+
 class Memory:
-    """Texts by what they were made from, the latest ones; safe to use from many threads."""
+    """Translations by what they were made from, the latest ones; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, str] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: Hashable) -> str | None:
-        """The text that was made from this; None if it is not kept."""
+    def get(self, source: Source) -> str | None:
+        """What was made from this, with its names; None if it is not kept."""
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            kept = self._kept.get(source.made_of)
+            if kept is None:
+                return None
+            self._kept.move_to_end(source.made_of)
+        return _NUMBER.sub(lambda match: source.names[int(match[1])], kept)
 
-    def put(self, key: Hashable, text: str) -> None:
-        """Keep a text."""
+    def put(self, source: Source, text: str) -> None:
+        """Keep a translation."""
+        numbered = _numbered(text, {name: place for place, name in enumerate(source.names)})
         with self._lock:
-            self._kept[key] = text
+            self._kept[source.made_of] = numbered
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
 
@@ -55,6 +96,25 @@ class Translator(SQLTranslator):
         """DuckDB's SQL for one statement, as bqemulator's `Ok` or `Err`."""
         translated = super().translate(bq_sql, **arguments)
         return Ok(_with_numeric(translated.value)) if isinstance(translated, Ok) else translated
+
+    def translate_plain(self, sql: str, tables: Tables, caller: CallerIdentity) -> str:
+        """As bqemulator's whole chain for a statement that reads nothing but tables.
+
+        Its other passes look for views, wildcards, INFORMATION_SCHEMA and policies, each with a parse of its own.
+
+        Raises:
+            DomainError: bqemulator cannot translate the statement.
+        """
+        schema = {
+            name: {column: known for column, kind in columns if (known := _safe_bq_to_duckdb(kind))}
+            for (_, _, name), columns in tables
+            if not isinstance(columns, str)
+        }
+        translated = self.translate(rewrite_unnest_offset(sql), schema=schema or None, caller=caller)
+        if isinstance(translated, Err):
+            raise translated.error
+        text: str = translated.value
+        return text
 
     @staticmethod
     def _annotate_tree(tree: exp.Expression, schema: dict[str, Any]) -> exp.Expression:
@@ -68,14 +128,14 @@ class Translator(SQLTranslator):
         return SQLTranslator._annotate_tree(tree, schema)
 
 
-def tables_as_they_are(tree: exp.Expr, project: str, catalog: CatalogRepository) -> Hashable | None:
+def tables_as_they_are(tree: exp.Expr, project: str, catalog: CatalogRepository) -> Tables | None:
     """What a translation takes from the catalog: the columns of each table that a statement names, the text of each view.
 
     Returns:
         Something equal for equal columns and texts; None where more than these counts: tables with row access policies,
         wildcards, INFORMATION_SCHEMA.
     """
-    found: dict[Hashable, Hashable] = {}
+    found: dict[tuple[str, str, str], str | tuple[tuple[str, str], ...]] = {}
     waiting = [tree]
     while waiting:
         for table in waiting.pop().find_all(exp.Table):
@@ -93,6 +153,15 @@ def tables_as_they_are(tree: exp.Expr, project: str, catalog: CatalogRepository)
             else:
                 return None
     return frozenset(found.items())
+
+
+def only_tables(tables: Tables) -> bool:
+    """Whether there is no view among them, and no two have one name: bqemulator knows columns by it."""
+    return len({name for (_, _, name), what in tables if not isinstance(what, str)}) == len(tables)
+
+
+def _numbered(text: str, places: Mapping[str, int]) -> str:
+    return _RUN_TABLE.sub(lambda match: f"\0{places[match[0]]}\0" if match[0] in places else match[0], text)
 
 
 @lru_cache(maxsize=KEPT)

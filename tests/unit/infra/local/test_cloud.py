@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import signal
@@ -160,6 +161,10 @@ def test_the_whole_cloud_is_ready_in_time_and_every_real_client_finds_it(running
     parent = f"projects/{CONFIG['project']}/locations/{CONFIG['region']}"
     assert list(endpoints.list_endpoints(parent=parent)) == []
     assert set(cloud.endpoints) == {"bigquery", "bigquery_storage", "pubsub", "vertex", "storage", "functions"}
+
+
+def test_the_collector_waits_for_more_than_a_statement_s_syntax_tree(running):
+    assert gc.get_threshold()[0] >= 50_000
 
 
 def test_a_triggered_schedule_reaches_its_function_for_every_model(running):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from google.api_core import exceptions
 from google.cloud import bigquery
 
 
@@ -36,9 +37,19 @@ def test_a_table_made_while_the_catalog_is_read_anew_is_not_lost(
             client.delete_table(f"{client.project}.d.gone_meanwhile")
 
     monkeypatch.setattr(DuckDBCatalogRepository, "_hydrate_tables", read_and_be_overtaken)
-    client.query("CREATE TABLE d.overtaken AS SELECT 1 AS x", job_retry=None).result()
+    with pytest.raises(exceptions.BadRequest, match="rolled back"):
+        client.query("CREATE TABLE d.overtaken AS SELECT ERROR('rolled back') AS x", job_retry=None).result()
 
     assert overtaken.wait(30)
     tables = {table.table_id for table in client.list_tables("d")}
     assert "made_meanwhile" in tables
     assert "gone_meanwhile" not in tables
+
+
+def test_a_statement_that_is_committed_reads_no_catalog_anew(
+    client: bigquery.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DuckDBCatalogRepository, "_hydrate_tables", lambda catalog: pytest.fail("it was read"))
+    client.query("CREATE TABLE d.kept AS SELECT 1 AS x; DROP TABLE d.kept", job_retry=None).result()
+    client.query("CREATE TABLE d.kept AS SELECT 2 AS x", job_retry=None).result()
+    assert [table.table_id for table in client.list_tables("d") if table.table_id == "kept"] == ["kept"]

@@ -12,22 +12,64 @@ from google.cloud import bigquery
 Rows = Callable[..., list[tuple[Any, ...]]]
 
 
-def test_a_dry_run_and_its_job_translate_the_query_once(
-    client: bigquery.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    translated: list[str] = []
+@pytest.fixture
+def translated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What bqemulator translates."""
+    texts: list[str] = []
     translate = SQLTranslator.translate
 
     def noted(self: SQLTranslator, bq_sql: str, **extra: Any) -> Any:
-        translated.append(bq_sql)
+        texts.append(bq_sql)
         return translate(self, bq_sql, **extra)
 
     monkeypatch.setattr(SQLTranslator, "translate", noted)
+    return texts
+
+
+def test_a_dry_run_and_its_job_translate_the_query_once(client: bigquery.Client, translated: list[str]) -> None:
     sql = "CREATE OR REPLACE TABLE d.once CLUSTER BY n AS SELECT n, n + 1 AS more FROM UNNEST([1, 2]) AS n"
     client.query(sql, job_config=bigquery.QueryJobConfig(dry_run=True))
     client.query(sql, job_retry=None).result()
     assert len(translated) == 1
     assert client.get_table("d.once").clustering_fields == ["n"]
+
+
+def test_a_query_of_another_run_s_tables_is_translated_once(rows: Rows, translated: list[str]) -> None:
+    query = (
+        "SELECT m__{run}__deals.n, 'm__{run}__deals' AS told FROM d.m__{run}__deals "
+        "INNER JOIN d.m__{run}__pairs AS pair ON m__{run}__deals.n = pair.n"
+    )
+    for run in ("first", "second"):
+        for table in ("deals", "pairs"):
+            rows(f"CREATE OR REPLACE TABLE d.m__{run}__{table} AS SELECT {len(run)} AS n")
+    translated.clear()
+    assert rows(query.format(run="first")) == [(5, "m__first__deals")]
+    assert rows(query.format(run="second")) == [(6, "m__second__deals")]
+    assert len(translated) == 1
+
+
+def test_tables_in_each_other_s_places_are_not_taken_for_the_same(rows: Rows, translated: list[str]) -> None:
+    rows("CREATE OR REPLACE TABLE d.m__a__x AS SELECT 1 AS n")
+    rows("CREATE OR REPLACE TABLE d.m__b__x AS SELECT 2 AS n")
+    translated.clear()
+    query = "SELECT one.n, two.n AS m FROM d.m__{}__x AS one CROSS JOIN d.m__{}__x AS two"
+    assert [rows(query.format(*pair)) for pair in ("ab", "ba", "aa")] == [[(1, 2)], [(2, 1)], [(1, 1)]]
+    assert len(translated) == 2  # one table twice is another statement than two tables
+
+
+def test_a_query_of_another_run_s_tables_is_translated_anew_when_a_column_has_another_type(rows: Rows) -> None:
+    rows("CREATE OR REPLACE TABLE d.m__c__x AS SELECT 7 AS a")
+    rows("CREATE OR REPLACE TABLE d.m__d__x AS SELECT NUMERIC '7.5' AS a")
+    assert rows("SELECT AVG(a) AS mean FROM d.m__c__x") == [(7.0,)]
+    ((mean,),) = rows("SELECT AVG(a) AS mean FROM d.m__d__x")
+    assert (str(mean), type(mean).__name__) == ("7.500000000", "Decimal")
+
+
+def test_tables_of_one_name_in_two_datasets_keep_their_own_columns(client: bigquery.Client, rows: Rows) -> None:
+    client.create_dataset("beside", exists_ok=True)
+    rows("CREATE OR REPLACE TABLE d.twin AS SELECT 1 AS n, 'a' AS t")
+    rows("CREATE OR REPLACE TABLE beside.twin AS SELECT 1 AS n, NUMERIC '2.5' AS p")
+    assert rows("SELECT one.t, AVG(two.p) AS p FROM d.twin AS one JOIN beside.twin AS two ON one.n = two.n GROUP BY 1")
 
 
 def test_the_same_text_is_translated_anew_when_a_column_has_another_type(rows: Rows) -> None:
