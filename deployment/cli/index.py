@@ -28,6 +28,8 @@ def index(
     Example: bqloop index /mnt/bqloop-index
     """
     started = time.monotonic()
+    # Those that build side by side are forked and call nobody; gRPC would write a line about each of them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     with application() as app, OPTIONS.errors.status("looking who answers") as line:
         model = model_of(app.settings)
         version = Versions(app, model, Endpoint(app.settings, model)).traffic().main
