@@ -7,6 +7,7 @@ validated by that part, so that this module knows nothing of how decisions are m
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -136,6 +137,8 @@ class ModelPolicy(_Section):
         return frozenset({*self.keys, self.label, self.split, self.group} | ({self.weight} if self.weight else set()))
 
 
+# Asked for by each template that is rendered, which takes less time than reading YAML.
+@lru_cache(maxsize=32)
 def parse_policy(model: str, text: str, *, source: str) -> ModelPolicy:
     """Validate the text of a `model.yml`.
 

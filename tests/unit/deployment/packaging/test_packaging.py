@@ -143,5 +143,7 @@ def test_everything_that_is_imported_is_locked() -> None:
     own = {"sql", "etl", "deployment", "functions"}
     locked = set(re.findall(r"(?m)^([a-z0-9._-]+)==", files["requirements.txt"].decode()))
     providers = importlib.metadata.packages_distributions()
-    missing = {top for top in tops - own if not {re.sub("[-_.]+", "-", p.lower()) for p in providers.get(top, ())} & locked}
+    missing = {
+        top for top in tops - own if not {re.sub("[-_.]+", "-", p.lower()) for p in providers.get(top, ())} & locked
+    }
     assert missing == set()
