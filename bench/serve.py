@@ -2,7 +2,8 @@
 
 A local cloud trains a champion on generated deals, as many as the service then knows, and the service's index of them is built; then
 both apps are asked over HTTP by 1, 8 and 32 callers, which are a process of their own, about deals of the day after. Confirmed
-logging is part of what is measured, and so is the cloud: what answers for Vertex AI and Pub/Sub runs on the same cores.
+logging is part of what is measured, and so is the cloud: what answers for Vertex AI, in a process of its own, and for Pub/Sub and
+BigQuery runs on the same cores.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> None:
         folder = (options.keep or Path(name)).absolute()
         with local_cloud(folder) as (app, _):
             deals = serve_generated(app, folder, options.deals, options.workers)
-            with bare_app(options.workers) as bare, service(options.workers) as port:
+            with endpoint_apart(app, folder), bare_app(options.workers) as bare, service(options.workers) as port:
                 measure(bare, port, deals, options.deals, options.seconds)
 
 
@@ -71,6 +73,36 @@ def local_cloud(folder: Path) -> Iterator[tuple[Any, Any]]:
         yield app, cloud
     finally:
         cloud.stop()
+
+
+@contextmanager
+def endpoint_apart(app: Any, folder: Path) -> Iterator[None]:
+    """Have the endpoint answer from a process of its own.
+
+    On Google Cloud it is a service of its own; in the local cloud's process each answer would wait while the log of the answers
+    before is written to BigQuery.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_answer, args=(folder / "state", app.settings.project, there), daemon=True)
+    process.start()
+    try:
+        os.environ["BQLOOP_ENDPOINTS__VERTEX"] = here.recv()
+        yield
+    finally:
+        here.send(None)
+        process.join(10)
+
+
+def _answer(state: Path, project: str, pipe: Connection) -> None:
+    from infra.local.bqml.model import Model
+    from infra.local.vertex import VertexServer
+
+    server = VertexServer(state / "vertex", project=project, load_model=Model.load)
+    server.start()
+    pipe.send(server.endpoint)
+    pipe.recv()
+    server.stop()
 
 
 def train(app: Any, folder: Path, count: int, trigger: Callable[[str], None]) -> None:
