@@ -7,6 +7,7 @@ code learns of the local cloud by `environment()` alone: addresses and made-up c
 import gc
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,9 @@ SERVICES = ("bigquery", "pubsub", "vertex", "storage", "functions")
 # A statement's syntax tree is tens of thousands of objects, soon gone; by default each would set off several collections of
 # all there is.
 _COLLECTOR = (50_000, 20, 20)
+# Seconds after which a thread that computes lets another have its turn. At Python's own five milliseconds a confirmation from
+# Pub/Sub, which takes several turns, waits for tens of them while a batch of rows is being converted.
+_TURN = 0.0005
 
 
 class LocalCloud:
@@ -94,6 +98,7 @@ class LocalCloud:
             RuntimeError: The functions cannot be loaded; the text says why.
         """
         gc.set_threshold(*_COLLECTOR)
+        sys.setswitchinterval(_TURN)
         with ExitStack() as starting:
             self._state.claim()
             starting.callback(self._state.release)
