@@ -224,7 +224,12 @@ def _row_errors(sent: list[dict[str, Any]], fields: Any, *, ignore_unknown: bool
             for name in missing
         ]
         found += [
-            {"reason": "invalid", "location": name, "debugInfo": "", "message": f"Invalid JSON in {name}: {value[:100]}"}
+            {
+                "reason": "invalid",
+                "location": name,
+                "debugInfo": "",
+                "message": f"Invalid JSON in {name}: {value[:100]}",
+            }
             for name, value in values.items()
             if name.lower() in of_json and isinstance(value, str) and not _is_json(value)
         ]
