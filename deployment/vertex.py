@@ -20,10 +20,10 @@ from google.api_core.client_options import ClientOptions
 from google.auth.exceptions import TransportError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import aiplatform_v1
-from pydantic_core import to_json
 
 from etl.errors import BqloopError, StateError, UnavailableError
 from etl.settings import Settings
+from etl.strict_json import strict_json
 
 _MAY_PASS = (
     api.TooManyRequests,
@@ -72,9 +72,10 @@ class Vertex:
 
         Raises:
             GoogleAPICallError: As Google's clients raise it.
+            ValueError: The body has a number that JSON does not know.
         """
         headers = {"Content-Type": "application/json"}
-        response = self._session.post(f"{self.address}/v1/{path}", data=to_json(body), headers=headers, timeout=timeout)
+        response = self._session.post(f"{self.address}/v1/{path}", data=strict_json(body), headers=headers, timeout=timeout)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise api.from_http_response(response)  # type: ignore[no-untyped-call]  # google.api_core ships without types
         found: dict[str, Any] = response.json()

@@ -21,10 +21,10 @@ import structlog
 from google.cloud.pubsub_v1 import PublisherClient
 from google.pubsub_v1 import PublisherClient as PublisherApi
 from google.pubsub_v1 import PubsubMessage
-from pydantic_core import to_json
 
 from etl.errors import UnavailableError
 from etl.settings import Settings
+from etl.strict_json import strict_json
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class InferenceLog:
         Raises:
             UnavailableError: Pub/Sub cannot be reached and the buffer is full.
         """
-        messages = [to_json(row) for row in rows]
+        messages = [strict_json(row) for row in rows]
         if time.monotonic() >= self._away_until:
             try:
                 self._publish_together(messages)

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from pydantic_core import to_json
-
 from deployment.application import Application
 from deployment.endpoint import Endpoint
 from deployment.stages.run import policy_of
+from etl.strict_json import strict_json
 from functions.service.asking import Asker, NotAnsweredError, Prediction
 from functions.service.inference_log import InferenceLog
 from functions.service.problems import Fault, of_fields
@@ -96,7 +95,7 @@ class RowService:
             "endpoint_ms": round(prediction.endpoint_ms, 3),
         }
         return [
-            {**facts, **self._facts_of(row), "features": to_json(instance).decode(), said: number}
+            {**facts, **self._facts_of(row), "features": strict_json(instance).decode(), said: number}
             for row, instance, number in zip(
                 prediction.rows, prediction.instances, prediction.probabilities, strict=True
             )

@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from pydantic_core import to_json
-
+from etl.strict_json import strict_json
 from functions.service.asking import Asker, NotAnsweredError, Prediction
 from functions.service.attributions import top_attributions
 from functions.service.feature_program import FeatureProgram
@@ -131,7 +130,7 @@ class Scorer:
                     **facts,
                     "inference_id": f"{request_id}/{place}",
                     **{column: row[column] for column in PAIR_COLUMNS},
-                    "features": to_json(instance).decode(),
+                    "features": strict_json(instance).decode(),
                     "probability": probability,
                     "is_duplicate": probability >= prediction.version.threshold,
                 }

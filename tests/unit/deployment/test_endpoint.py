@@ -130,6 +130,12 @@ def test_instances_that_the_model_refuses_are_no_reason_to_try_again(cloud: Clou
         cloud.endpoint.predict([{"y": 1.0}])
 
 
+def test_a_number_that_json_does_not_know_never_leaves(cloud: Cloud) -> None:
+    cloud.endpoint.deploy(cloud.register("r1"), share=100)
+    with pytest.raises(ValueError, match="line 1"):
+        cloud.endpoint.predict([{"x": float("nan")}])
+
+
 def test_an_endpoint_is_cleared_of_all_versions_whoever_left_them_there(cloud: Cloud) -> None:
     cloud.endpoint.clear()  # there is none yet
     first, second = cloud.register("r1"), cloud.register("r2")

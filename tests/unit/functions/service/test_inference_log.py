@@ -52,6 +52,15 @@ def test_rows_are_with_pubsub_when_the_call_returns(pubsub: tuple[PubSubServer, 
     assert log.buffered_bytes == 0
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_does_not_know_fails_the_request(
+    pubsub: tuple[PubSubServer, Settings], tmp_path: Path, number: float
+) -> None:
+    _, settings = pubsub
+    with pytest.raises(ValueError, match="line 1"):
+        InferenceLog(settings, folder=tmp_path / "buffer").confirm([{"inference_id": "r/0", "probability": number}])
+
+
 def test_while_pubsub_is_away_the_disk_keeps_rows_and_they_arrive_when_it_is_back(
     pubsub: tuple[PubSubServer, Settings], tmp_path: Path
 ) -> None:
