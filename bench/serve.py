@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -86,6 +86,7 @@ def endpoint_apart(app: Any, folder: Path) -> Iterator[None]:
     here, there = context.Pipe()
     process = context.Process(target=_answer, args=(folder / "state", app.settings.project, there), daemon=True)
     process.start()
+    there.close()  # so that a process that dies is not waited for
     try:
         os.environ["BQLOOP_ENDPOINTS__VERTEX"] = here.recv()
         yield
@@ -103,29 +104,6 @@ def _answer(state: Path, project: str, pipe: Connection) -> None:
     pipe.send(server.endpoint)
     pipe.recv()
     server.stop()
-
-
-def train(app: Any, folder: Path, count: int, trigger: Callable[[str], None]) -> None:
-    import pyarrow.parquet as pq
-
-    from etl.ingest import import_deals, import_labels
-    from etl.sample_deals import World, generate_labels, write_day
-
-    world = World(11, count, dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1))
-    write_day(world, 0, folder / "deals.parquet")
-    pq.write_table(generate_labels(world, 0, 1_000), folder / "labels.parquet")
-    import_deals(app.warehouse(MODEL), app.templates(MODEL), folder / "deals.parquet")
-    import_labels(app.warehouse(MODEL), app.templates(MODEL), folder / "labels.parquet")
-    trigger("check")
-    end = time.monotonic() + 600
-    while time.monotonic() < end:
-        states = {row["state"] for row in app.ledger(MODEL).read("recent_runs")}
-        if "PROMOTED" in states:
-            return
-        if states & {"FAILED", "REJECTED", "HELD"}:
-            break
-        time.sleep(0.5)
-    raise SystemExit(f"no champion was promoted: {states}; see `bqloop status`")
 
 
 def serve_generated(app: Any, folder: Path, count: int, processes: int) -> list[dict[str, Any]]:

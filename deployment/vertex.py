@@ -36,7 +36,7 @@ _MAY_PASS = (
     requests.JSONDecodeError,
     TransportError,
 )
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # Seconds a single request may take; waiting for an operation is many of them.
 TIMEOUT = 30.0
 
@@ -75,7 +75,9 @@ class Vertex:
             ValueError: The body has a number that JSON does not know.
         """
         headers = {"Content-Type": "application/json"}
-        response = self._session.post(f"{self.address}/v1/{path}", data=strict_json(body), headers=headers, timeout=timeout)
+        response = self._session.post(
+            f"{self.address}/v1/{path}", data=strict_json(body), headers=headers, timeout=timeout
+        )
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             raise api.from_http_response(response)  # type: ignore[no-untyped-call]  # google.api_core ships without types
         found: dict[str, Any] = response.json()
@@ -83,7 +85,7 @@ class Vertex:
 
     @cached_property
     def _session(self) -> AuthorizedSession:
-        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        credentials, _ = google.auth.default(scopes=[SCOPE])
         return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]  # untyped package
 
     @property

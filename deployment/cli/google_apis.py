@@ -14,10 +14,10 @@ import requests
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 
+from deployment.vertex import SCOPE
 from etl.errors import ConfigurationError, StateError, UnavailableError
 
 _TIMEOUT = 20.0
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 # More pages than this are no environment of bqloop's.
 _PAGES = 20
 
@@ -43,7 +43,7 @@ class GoogleApis:
 
     def __init__(self, project: str, address: Callable[[str], str] | None = None) -> None:
         try:
-            credentials, _ = google.auth.default(scopes=[_SCOPE])
+            credentials, _ = google.auth.default(scopes=[SCOPE])
         except GoogleAuthError as error:
             raise ConfigurationError(str(error).split(".", maxsplit=1)[0]) from error
         if not hasattr(credentials, "service_account_email") and hasattr(credentials, "with_quota_project"):

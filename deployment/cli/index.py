@@ -18,7 +18,9 @@ from functions.service.workers import Workers
 
 def index(
     folder: Annotated[Path, typer.Argument(help="The folder that BQLOOP_INDEX will name.", file_okay=False)],
-    processes: Annotated[int, typer.Option(min=1, help="How many build side by side. Default: one a core.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many build side by side. Default: one a core.")
+    ] = None,
 ) -> None:
     """Build the service's index of known deals ahead, for the version that answers most requests.
 

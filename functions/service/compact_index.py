@@ -29,7 +29,7 @@ from functions.service.known_pairs import KnownPairs, Rivals
 from functions.service.known_segment import Around, AskedKeys, Segment, key_hash
 from functions.service.segment_building import Texts, build, order_values
 from functions.service.values import Deal, Pair, ordered
-from functions.service.workers import Workers
+from functions.service.workers import ALONE, Workers
 
 # Small segments that are put together into one.
 _MANY = 8
@@ -68,23 +68,21 @@ class CompactIndex:
         """
         pool, store = Pool(), InMemory()
         index = cls(features, build(features, deals, pool, store), pool)
-        index._compare(store, pool, Workers())
+        index._compare(store, pool, ALONE)
         index.remember(compared)
         return index
 
     @classmethod
-    def write(
-        cls, features: CompiledFeatures, deals: Iterable[Deal], folder: Path, workers: Workers | None = None
-    ) -> int:
+    def write(cls, features: CompiledFeatures, deals: Iterable[Deal], folder: Path, workers: Workers = ALONE) -> int:
         """Make an index in files, a batch of deals in memory at a time; gives how many deals there are.
 
         Args:
             features: The version's SQL.
             deals: The known deals, columns as in raw_deals, each once.
             folder: Takes the files.
-            workers: Make it; by default this process.
+            workers: Make it.
         """
-        store, workers = InFolder(folder), workers or Workers()
+        store = InFolder(folder)
         with StringWriter(folder) as texts:
             base = build(features, deals, texts, store, workers)
             texts.finish()

@@ -17,7 +17,7 @@ from functions.service.engine.stores import Store
 from functions.service.engine.strings import NULL, Codes, Pool
 from functions.service.known_segment import EPOCH, RANK_BITS, RAW, Segment, key_hash
 from functions.service.values import DEAL_COLUMNS, Deal
-from functions.service.workers import Workers
+from functions.service.workers import ALONE, Workers
 
 # Deals whose tables are made at once.
 _BATCH = 500
@@ -33,7 +33,7 @@ class Texts(Protocol):
 
 
 def build(
-    features: CompiledFeatures, deals: Iterable[Deal], texts: Texts, store: Store, workers: Workers | None = None
+    features: CompiledFeatures, deals: Iterable[Deal], texts: Texts, store: Store, workers: Workers = ALONE
 ) -> Segment:
     """Make a segment.
 
@@ -42,14 +42,13 @@ def build(
         deals: The deals, each once.
         texts: Takes their texts.
         store: Takes the arrays.
-        workers: Make the tables; by default this process.
+        workers: Make the tables.
     """
     policy = features.serving.candidates
     writers = {name: TableWriter(store, name) for name in (*_names(features), RAW)}
     hashes: list[Array] = []
     keys: list[Array] = []
     by: list[list[Codes]] = []
-    workers = workers or Workers()
     for batch in workers.map(lambda some: _batch(features, some), _batches(deals), step="reading deals", deals=_BATCH):
         codes = texts.intern(batch.texts)
         for name, (relation, owners) in batch.tables.items():

@@ -18,7 +18,7 @@ from pathlib import Path
 from functions.service.compact_index import CompactIndex
 from functions.service.compiled_features import CompiledFeatures
 from functions.service.values import Deal
-from functions.service.workers import Workers
+from functions.service.workers import ALONE, Workers
 
 # Another number for files of another kind: those of an earlier release are built anew.
 _LAYOUT = 2
@@ -44,7 +44,7 @@ class SharedIndexes:
         return cls(Path(folder), model) if folder else None
 
     def index(
-        self, features: CompiledFeatures, version: str, read: Callable[[], Known], workers: Workers | None = None
+        self, features: CompiledFeatures, version: str, read: Callable[[], Known], workers: Workers = ALONE
     ) -> tuple[CompactIndex, dt.datetime]:
         """The index of a version and the instant up to which it knows deals.
 
@@ -52,9 +52,9 @@ class SharedIndexes:
             features: The version's SQL.
             version: The version.
             read: Reads the known deals, if nobody has built the index yet.
-            workers: Build it then; by default this process.
+            workers: Build it then.
         """
-        folder = self._folder_of(features, version)
+        folder = self.folder_of(features, version)
         with self._alone():
             if not folder.is_dir():
                 deals, seen = read()
@@ -62,13 +62,13 @@ class SharedIndexes:
         known = json.loads((folder / "known.json").read_text())
         return CompactIndex.read(features, folder), dt.datetime.fromisoformat(known["seen"])
 
-    def _folder_of(self, features: CompiledFeatures, version: str) -> Path:
+    def folder_of(self, features: CompiledFeatures, version: str) -> Path:
         """Where the index of a version is kept."""
         return self._folder / f"{version}-{features.fingerprint}-{_LAYOUT}"
 
     @staticmethod
     def _build(
-        features: CompiledFeatures, deals: Iterable[Deal], folder: Path, seen: dt.datetime, workers: Workers | None
+        features: CompiledFeatures, deals: Iterable[Deal], folder: Path, seen: dt.datetime, workers: Workers
     ) -> None:
         """Make an index, which others see when it is whole, and take those of other versions away."""
         draft = folder.with_name(folder.name + ".new")

@@ -16,8 +16,6 @@ Work = TypeVar("Work")
 Made = TypeVar("Made")
 
 _TELL_SECONDS = 5.0
-
-
 # Tells how far a step is: its name, and how many deals are done.
 Tell = Callable[[str, int], None]
 
@@ -62,6 +60,10 @@ class Workers:
             yield from _forked(works, self._processes)
         finally:
             gc.unfreeze()
+
+
+# This process, which tells nobody.
+ALONE = Workers()
 
 
 def _forked(works: Iterable[Any], processes: int) -> Iterator[Any]:
