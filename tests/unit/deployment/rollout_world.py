@@ -104,7 +104,6 @@ class RolloutWorld:
         for _ in range(requests):
             self.requests += 1
             pairs_asked = [self._pair() for _ in range(pairs)]
-            started = dt.datetime.now(dt.UTC)
             try:
                 answer = self.endpoint.predict(pairs_asked)
                 chances = [probability_of(p, "is_duplicate", True) for p in answer.predictions]
@@ -112,7 +111,7 @@ class RolloutWorld:
             except BqloopError:
                 self.refused += 1
                 chances, version = [None] * pairs, None
-            took = (dt.datetime.now(dt.UTC) - started) / dt.timedelta(milliseconds=1)
+            took = self._milliseconds(version)
             rows += [
                 {
                     "inference_id": f"{self.requests}/{place}",
@@ -145,6 +144,11 @@ class RolloutWorld:
         if message is None:
             return None
         return tick(self.app.run(message), dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes))
+
+    def _milliseconds(self, version: str | None) -> float:
+        """What an answer is said to have taken: a busy machine's hiccups would bring a healthy challenger down."""
+        fault = self.vertex.faults.of("", f"{MODEL}@{version}")
+        return 5.0 + 1000 * (fault.delay_seconds if fault else 0.0)
 
     def ail(self, **fault: Any) -> None:
         self.vertex.faults.set(f"{MODEL}@{self.versions[1]}", Fault(**fault))
