@@ -8,3 +8,7 @@ import os
 # OpenMP's threads (XGBoost, scikit-learn) spin while they wait, unless told otherwise before they start: on a machine
 # whose cores are busy a training of 0.2 s was seen to take 36 s. Here services and functions share the cores by design.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Seconds after which a thread that computes lets another have its turn. At Python's own five milliseconds an answer that
+# takes several turns, a confirmation or a prediction, waits for tens of them while a batch of rows is being converted.
+TURN_SECONDS = 0.0005

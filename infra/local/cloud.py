@@ -1,6 +1,6 @@
 """The laptop's Google Cloud as one object: starts, wires and stops everything that stands in for a Google service.
 
-All of it runs in this process, except the functions. What is in the state folder survives a stop and a kill. Production
+All of it runs in this process, except the functions and Pub/Sub. What is in the state folder survives a stop and a kill. Production
 code learns of the local cloud by `environment()` alone: addresses and made-up credentials in environment variables.
 """
 
@@ -18,12 +18,13 @@ from google.pubsub_v1 import PublisherClient, PubsubMessage, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from infra.local import TURN_SECONDS
 from infra.local.bigquery import BigQueryServer
 from infra.local.credentials import LocalCredentials
 from infra.local.functions import GOOGLE_CLIENTS, FunctionsHost
 from infra.local.model_registry import Predictor
 from infra.local.provisioning import provision
-from infra.local.pubsub import PubSubServer
+from infra.local.pubsub import PubSubHost
 from infra.local.scheduler import Job, Scheduler
 from infra.local.state_folder import StateFolder
 from infra.local.storage import StorageServer
@@ -33,9 +34,6 @@ SERVICES = ("bigquery", "pubsub", "vertex", "storage", "functions")
 # A statement's syntax tree is tens of thousands of objects, soon gone; by default each would set off several collections of
 # all there is.
 _COLLECTOR = (50_000, 20, 20)
-# Seconds after which a thread that computes lets another have its turn. At Python's own five milliseconds a confirmation from
-# Pub/Sub, which takes several turns, waits for tens of them while a batch of rows is being converted.
-_TURN = 0.0005
 
 
 class LocalCloud:
@@ -76,7 +74,7 @@ class LocalCloud:
         self.bigquery: BigQueryServer
         self.vertex: VertexServer
         self.storage: StorageServer
-        self.pubsub: PubSubServer
+        self.pubsub: PubSubHost
         self.functions: FunctionsHost | None = None
         self.scheduler: Scheduler
 
@@ -98,7 +96,7 @@ class LocalCloud:
             RuntimeError: The functions cannot be loaded; the text says why.
         """
         gc.set_threshold(*_COLLECTOR)
-        sys.setswitchinterval(_TURN)
+        sys.setswitchinterval(TURN_SECONDS)
         with ExitStack() as starting:
             self._state.claim()
             starting.callback(self._state.release)
@@ -128,6 +126,15 @@ class LocalCloud:
             )
             starting.callback(self.functions.stop)
             self.functions.prepare()  # Its child imports while BigQuery starts.
+        self.pubsub = PubSubHost(
+            state / "pubsub",
+            root=self._root,
+            log=state / "logs" / "pubsub.log",
+            credentials_dir=state,
+            project=self._project,
+            port=self._port("pubsub"),
+        )
+        starting.callback(self.pubsub.stop)
         _start(starting, self.credentials)
         if bucket := self._config.get("bucket"):
             (state / "storage" / bucket).mkdir(parents=True, exist_ok=True)  # as Terraform makes it on Google Cloud
@@ -145,14 +152,8 @@ class LocalCloud:
             port=self._port("bigquery"),
         )
         _start(starting, self.bigquery)
-        self.pubsub = PubSubServer(
-            state / "pubsub",
-            port=self._port("pubsub"),
-            bigquery_endpoint=self.bigquery.endpoint,
-            identity_token=self.credentials.identity_token,
-        )
-        self.pubsub.start(deliver=False)
-        starting.callback(self.pubsub.stop)
+        self.pubsub.start(self.bigquery.endpoint)
+        starting.callback(self.pubsub.stop)  # again: before the BigQuery that it writes to
         self._endpoints = {
             "bigquery": self.bigquery.endpoint,
             "bigquery_storage": self.bigquery.grpc_endpoint.removeprefix("http://"),

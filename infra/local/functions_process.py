@@ -9,9 +9,7 @@ import contextlib
 import importlib
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +21,7 @@ from werkzeug.exceptions import GatewayTimeout, NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.wrappers import Response
 
+from infra.local.child_process import die_with_parent
 from infra.local.functions import READY_PATH
 
 # More than all stages at their most busy; a thread that nobody needs is not made.
@@ -95,17 +94,6 @@ class _Server(gunicorn.app.base.BaseApplication):  # type: ignore[misc] # gunico
         return mounted_functions(self._orders["source"], self._orders["functions"])
 
 
-def _die_with_parent() -> None:
-    """End the whole process group when the pipe from the parent breaks: a killed cloud must not leave functions behind."""
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1):
-            pass
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="die-with-parent", daemon=True).start()
-
-
 def main() -> None:
     """Serve until the parent says stop, or is gone. The arguments are modules to import before anything else.
 
@@ -120,7 +108,7 @@ def main() -> None:
         return  # The parent is gone before it gave orders.
     orders = json.loads(line)
     os.environ.update(orders["environment"])
-    _die_with_parent()
+    die_with_parent()
     _Server(orders).run()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from typing import Any, cast
 from uuid import uuid4
 
@@ -39,7 +40,8 @@ class InsertIds:
 
     def __init__(self, engine: ThreadedEngine) -> None:
         self._engine = engine
-        self._seen: dict[tuple[str, str], float] = {}
+        # By age: what is too old is taken from the front, row by row, and never looked for among all.
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -48,15 +50,17 @@ class InsertIds:
             'CREATE TABLE IF NOT EXISTS "_bqloop"."insert_ids" (target VARCHAR, id VARCHAR, seen DOUBLE)'
         )
         self._engine.execute('DELETE FROM "_bqloop"."insert_ids" WHERE seen < ?', [time.time() - REMEMBERED_S])
-        for target, insert_id, at in self._engine.rows('SELECT target, id, seen FROM "_bqloop"."insert_ids"'):
+        for target, insert_id, at in self._engine.rows(
+            'SELECT target, id, seen FROM "_bqloop"."insert_ids" ORDER BY seen'
+        ):
             self._seen[target, insert_id] = at
 
     def claim(self, target: str, ids: list[str | None]) -> list[int]:
         """The places of the rows that are new; their IDs count as seen from now on."""
         now = time.time()
         with self._lock:
-            if len(self._seen) > 200_000:  # old ones are cleared in bulk, now and then
-                self._seen = {key: at for key, at in self._seen.items() if at > now - REMEMBERED_S}
+            while self._seen and next(iter(self._seen.values())) <= now - REMEMBERED_S:
+                self._seen.popitem(last=False)
             new = []
             for place, insert_id in enumerate(ids):
                 if insert_id is not None:

@@ -4,6 +4,7 @@ At least once, durable, small. What it does not know (filters, ordering, exactly
 name instead of taking it and doing something else.
 """
 
+from infra.local.pubsub.host import PubSubHost
 from infra.local.pubsub.server import PubSubServer
 
-__all__ = ["PubSubServer"]
+__all__ = ["PubSubHost", "PubSubServer"]

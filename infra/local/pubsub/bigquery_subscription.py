@@ -9,7 +9,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import requests
@@ -55,7 +55,7 @@ class BigQueryConsumer(Consumer):
             credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call] # google-auth ships no types for it
             client_options={"api_endpoint": endpoint},
         )
-        self._table: bigquery.Table | None = None
+        self._schema: Sequence[bigquery.SchemaField] | None = None
         self._setbacks = 0
         self._written_at = 0.0
 
@@ -65,9 +65,10 @@ class BigQueryConsumer(Consumer):
             return False
         if self._stopped.wait(max(0.0, self._written_at + _GATHER - time.monotonic())):
             return False
-        if self._table is None:
+        if self._schema is None:
             try:
-                self._table = self._client.get_table(self._table_id, retry=_ONCE, timeout=_TIMEOUT)
+                # Once: the property is parsed anew each time that it is asked for.
+                self._schema = self._client.get_table(self._table_id, retry=_ONCE, timeout=_TIMEOUT).schema
             except google_errors.NotFound:
                 self._hold(types.BigQueryConfig.State.NOT_FOUND)
                 return False
@@ -95,7 +96,7 @@ class BigQueryConsumer(Consumer):
         if rows:
             self._write({ack_id: (ids[ack_id], row) for ack_id, row in rows.items()})
         if misfits:
-            self._table = None  # Its schema may have changed; read it again.
+            self._schema = None  # Its schema may have changed; read it again.
 
     def _write(self, rows: dict[str, _IdentifiedRow]) -> None:
         """Write rows by ack ID and settle each."""
@@ -110,7 +111,7 @@ class BigQueryConsumer(Consumer):
             )
         except _AWAY as error:
             _log.debug("%s could not write to %s: %s", self.name, self._table_id, error)
-            self._table = None
+            self._schema = None
             self._setbacks += 1
             self._broker.release(self.name, rows)
             return
@@ -129,19 +130,19 @@ class BigQueryConsumer(Consumer):
         for index, reason in refused.items():
             self._broker.fail(self.name, [ack_ids[index]], reason)
         if refused:
-            self._table = None  # Its schema may have changed; read it again.
+            self._schema = None  # Its schema may have changed; read it again.
 
     def _hold(self, state: int) -> None:
         self._setbacks += 1
         self._broker.directory.report_state(self.name, types.Subscription.State.RESOURCE_ERROR, state)
 
     def _row(self, delivery: Delivery) -> dict[str, Any]:
-        assert self._table is not None  # noqa: S101 - `ready` came first
+        assert self._schema is not None  # noqa: S101 - `ready` came first
         message = delivery.message
         if self._config.use_table_schema:
-            row = _fields(message.data, self._table.schema, drop_unknown=self._config.drop_unknown_fields)
+            row = _fields(message.data, self._schema, drop_unknown=self._config.drop_unknown_fields)
         else:
-            row = {"data": _plain(message.data, self._table.schema)}
+            row = {"data": _plain(message.data, self._schema)}
         if self._config.write_metadata:
             row |= {
                 "subscription_name": self.name,

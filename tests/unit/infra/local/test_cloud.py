@@ -220,10 +220,21 @@ def test_a_stop_does_not_count_the_delivery_that_it_cuts_short(start, site):
     publish("bqloop-check", b"slow")
     assert site.wait_for("slow")
     cloud.stop()
-    again = start(with_functions=False)
-    subscription = f"projects/{CONFIG['project']}/subscriptions/bqloop-check"
-    (delivery,) = again.pubsub.broker.pull(subscription, limit=1, wait=5)
-    assert delivery.attempt == 1
+    start(with_functions=False)
+    with pubsub_v1.SubscriberClient() as subscriber:
+        subscription = subscriber.subscription_path(CONFIG["project"], "bqloop-check")
+        (received,) = subscriber.pull(subscription=subscription, max_messages=1, timeout=5).received_messages
+    assert received.delivery_attempt == 1
+
+
+def test_a_pubsub_that_dies_comes_back_at_its_address_with_its_messages_and_delivers_them(start, site):
+    cloud = start()
+    address, died = cloud.pubsub.endpoint, cloud.pubsub.pid
+    os.kill(died, signal.SIGKILL)
+    publish("bqloop-check", b"after the crash")
+    assert [note["data"] for note in site.wait_for("check")] == ["after the crash"]
+    assert cloud.pubsub.pid != died
+    assert cloud.pubsub.endpoint == address
 
 
 def test_a_second_cloud_on_the_same_state_is_refused_and_the_file_says_where_the_first_one_is(start, site):
