@@ -191,7 +191,7 @@ def service(workers: int) -> Iterator[int]:
     port = free_port()
     app = 'functions_framework:create_app(target="service", source="functions/main.py", signature_type="http")'
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
-    command += ["--worker-class", "gthread", "--threads", "4", "--worker-connections", "4"]
+    command += ["--worker-class", "gthread", "--threads", "3", "--worker-connections", "3"]
     command += ["--keep-alive", "0", "--log-level", "error", app]
     with process(command, port, "/readyz"):
         yield port

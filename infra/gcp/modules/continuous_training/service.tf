@@ -43,7 +43,7 @@ resource "google_cloud_run_v2_service" "service" {
   template {
     service_account                  = google_service_account.function[each.key].email
     timeout                          = "${each.value.timeout_seconds}s"
-    max_instance_request_concurrency = 8
+    max_instance_request_concurrency = 6
     encryption_key                   = var.kms_key_name == "" ? null : var.kms_key_name
 
     scaling {
