@@ -41,7 +41,8 @@ Asked = tuple[str, Any]
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench serve", description=__doc__)
     parser.add_argument("--deals", type=int, default=1_000_000, help="known deals")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each row is measured")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long each row is measured in each round")
+    parser.add_argument("--rounds", type=int, default=4, help="how often all is measured, one row after the other")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 2, help="processes of each app")
     parser.add_argument("--keep", type=Path, help="a folder in which cloud and index are kept for the next time")
     options = parser.parse_args(argv)
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> None:
         with local_cloud(folder) as (app, _):
             deals = serve_generated(app, folder, options.deals, options.workers)
             with endpoint_apart(app, folder), bare_app(options.workers) as bare, service(options.workers) as port:
-                measure(bare, port, deals, options.deals, options.seconds)
+                measure(bare, port, deals, options.deals, options.seconds, options.rounds)
 
 
 @contextmanager
@@ -197,7 +198,8 @@ def service(workers: int) -> Iterator[int]:
         yield port
 
 
-def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, seconds: float) -> None:
+def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, seconds: float, rounds: int) -> None:
+    """Print what each row took: in rounds, because a machine that changes its pace would change what one row is to another."""
     whole = [{k: v for k, v in deal.items() if v is not None} for deal in deals]
 
     def pairs(n: int, count: int) -> list[dict[str, Any]]:
@@ -221,23 +223,41 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
         ("/score, 20 pairs among their rivals", port, score(20, "index")),
         (f"/duplicates, 1 deal of {known:,}", port, duplicates()),
     ]
-    print(f"\n{'':36}{'callers':>8}{'p50 ms':>10}{'p99 ms':>10}{'per second':>12}{'failed':>8}")
+    found: dict[tuple[str, int], tuple[list[float], list[int], list[float]]] = {}
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as callers_process:
+
+        def asked_by(callers: int, where: int, requests: list[Asked], seconds: float) -> tuple[list[float], int, float]:
+            asked = [(path, json.dumps(body)) for path, body in requests]
+            return callers_process.submit(load, where, asked, callers, seconds).result()
+
         for _, where, requests in (rows[0], rows[-1]):  # until each process of both apps has loaded what it needs
-            callers_process.submit(load, where, [(p, json.dumps(b)) for p, b in requests], 32, 10.0).result()
-        for name, where, requests in rows:
+            asked_by(32, where, requests, 10.0)
+        for number in range(rounds):
+            print(f"  round {number + 1} of {rounds}", flush=True)
             for callers in (1, 8, 32):
-                asked = [(path, json.dumps(body)) for path, body in requests]
-                callers_process.submit(load, where, asked, callers, 1.0).result()  # to warm up
-                spent, failed, elapsed = callers_process.submit(load, where, asked, callers, seconds).result()
-                p99 = spent[max(0, int(len(spent) * 0.99) - 1)]
-                p50 = statistics.median(spent)
-                rate = len(spent) / elapsed
-                print(f"{name:36}{callers:>8}{p50:>10.1f}{p99:>10.1f}{rate:>12.1f}{failed:>8}", flush=True)
+                for name, where, requests in rows:
+                    asked_by(callers, where, requests, 0.5)  # to warm up
+                    spent, failed, elapsed = asked_by(callers, where, requests, seconds)
+                    times, failures, whiles = found.setdefault((name, callers), ([], [], []))
+                    times += spent
+                    failures.append(failed)
+                    whiles.append(elapsed)
+    print(f"\n{'':36}{'callers':>8}{'p50 ms':>10}{'p99 ms':>10}{'per second':>12}{'failed':>8}")
+    for name, _, _ in rows:
+        for callers in (1, 8, 32):
+            times, failures, whiles = found[name, callers]
+            p99 = sorted(times)[max(0, int(len(times) * 0.99) - 1)]
+            print(
+                f"{name:36}{callers:>8}{statistics.median(times):>10.1f}{p99:>10.1f}"
+                f"{len(times) / sum(whiles):>12.1f}{sum(failures):>8}"
+            )
+    for callers in (1, 8, 32):
+        ours, theirs = (statistics.median(found[row[0], callers][0]) for row in (rows[2], rows[0]))
+        print(f"/score of 1 pair takes {ours / theirs:.2f} times what the bare app takes, asked by {callers}")
 
 
 def load(port: int, requests: list[tuple[str, str]], callers: int, seconds: float) -> tuple[list[float], int, float]:
-    """Milliseconds of each answered request, sorted; how many failed; how long it all took, seconds."""
+    """Milliseconds of each answered request; how many failed; how long it all took, seconds."""
     spent: list[float] = []
     failures: list[int] = []
     end = time.perf_counter() + seconds
@@ -262,7 +282,7 @@ def load(port: int, requests: list[tuple[str, str]], callers: int, seconds: floa
         thread.start()
     for thread in threads:
         thread.join()
-    return sorted(spent), len(failures), time.perf_counter() - started
+    return spent, len(failures), time.perf_counter() - started
 
 
 def ask(port: int, path: str, body: Any) -> Any:
