@@ -128,7 +128,8 @@ class Warehouse:
             parameters: Values by name; only those that the statement uses are sent.
             deadline: How long this call may wait.
             usage: Where to count what the job used.
-            rehearse: Dry-run it first, so that a mistake costs nothing; not worth a request for the loop's own small ones.
+            rehearse: Dry-run it first, so that a mistake costs nothing; not worth a request for the loop's own small
+                ones, nor for SQL that has run already: BigQuery itself refuses a mistake and a query over budget.
 
         Returns:
             The finished job.

@@ -142,11 +142,16 @@ class Run:
             **more,
         }
 
-    def execute(self, statement: RenderedSql, step: str, **parameters: Any) -> Any:
-        """Run a statement as a step of this stage, once; the finished job."""
+    def execute(self, statement: RenderedSql, step: str, *, rehearse: bool = True, **parameters: Any) -> Any:
+        """Run a statement as a step of this stage, once, after a dry run where `rehearse` asks for it; the finished job."""
         key = JobKey(self.message.run_id, self.message.stage, step)
         return self.warehouse.run(
-            statement, key, self.parameters(**parameters), deadline=self.deadline, usage=self.usage
+            statement,
+            key,
+            self.parameters(**parameters),
+            deadline=self.deadline,
+            usage=self.usage,
+            rehearse=rehearse,
         )
 
     def drop_tables(self) -> None:

@@ -78,6 +78,7 @@ def score(run: Run) -> Outcome:
     targets = champion.templates.stems(f"{model}/predict")
     built = tables.build(
         targets,
+        rehearse=not adds,  # the champion's own SQL has run when it scored all anew; a dry run doubles a day's requests
         threshold=champion.threshold_parameter,
         version=champion.version,
         rounds=[as_of] if adds else [*chain.instants, as_of],

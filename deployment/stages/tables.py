@@ -81,8 +81,13 @@ class TableSet:
         """Render a template with the names of this set."""
         return self.templates.render(path, self._context())
 
-    def build(self, targets: Sequence[str], **parameters: Any) -> list[str]:
+    def build(self, targets: Sequence[str], *, rehearse: bool = True, **parameters: Any) -> list[str]:
         """Build the targets and all that they need.
+
+        Args:
+            targets: Names of the tables that are wanted.
+            rehearse: Dry-run each statement first; not worth it for SQL that has run already.
+            parameters: Query parameters beside those of the run.
 
         Returns:
             The names of the tables that were built, in that order.
@@ -97,7 +102,7 @@ class TableSet:
         statements = {name: self.render(self._paths()[name]) for name in order}
         own = "" if self.slug == self.run.slug else f"{self.slug}-"
         for name, statement in statements.items():
-            self.run.execute(statement, f"{own}{name}", **parameters)
+            self.run.execute(statement, f"{own}{name}", rehearse=rehearse, **parameters)
         return order
 
     def _paths(self) -> dict[str, str]:

@@ -96,13 +96,16 @@ def test_only_the_parameters_that_a_statement_uses_are_sent(warehouse: Warehouse
     assert [(p.name, p.value) for p in job.query_parameters] == [("n", 3)]
 
 
-def test_a_statement_over_budget_is_refused_before_it_costs_anything(warehouse: Warehouse, key: JobKey) -> None:
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_statement_over_budget_is_refused_before_it_costs_anything(
+    warehouse: Warehouse, key: JobKey, rehearse: bool
+) -> None:
     warehouse.client.query(
         "CREATE OR REPLACE TABLE bqloop.wide AS SELECT x, x + 1 AS y FROM UNNEST(GENERATE_ARRAY(1, 300000)) AS x"
     ).result()
     poor = Warehouse(warehouse.client, warehouse.settings, maximum_bytes_billed=1000)
     with pytest.raises(StatementError, match=r"1,?000") as refused:
-        poor.run(statement("SELECT SUM(x) AS s FROM bqloop.wide"), key)
+        poor.run(statement("SELECT SUM(x) AS s FROM bqloop.wide"), key, rehearse=rehearse)
     assert refused.value.reason == "bytesBilledLimitExceeded"
 
 
