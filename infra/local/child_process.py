@@ -140,6 +140,7 @@ class ChildProcess:
                 restarted()
             except (RuntimeError, OSError):
                 _log.warning("%s could not be started again; tried once more in a moment", self._name, exc_info=True)
+                self._kill_group()  # it may live, and do nothing
             if self._stopping.is_set():
                 self._kill_group()
 
