@@ -35,7 +35,8 @@ MODEL = "deal_duplicates"
 # Days on which the known deals came, and labels of them.
 DAYS, LABELS = 10, 3_000
 ASKED = ("source", "deal_id", "title", "description", "brand")
-Asked = tuple[str, Any]
+# A path and the body that is sent to it.
+Asked = tuple[str, str]
 
 
 def main(argv: list[str]) -> None:
@@ -207,16 +208,16 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
         return [{"left": one, "right": whole[(n + 1 + place) % len(whole)]} for place in range(count)]
 
     def score(count: int, rivals: str) -> list[Asked]:
-        return [("/score", {"pairs": pairs(n, count), "rivals": rivals}) for n in range(2_000)]
+        return [("/score", json.dumps({"pairs": pairs(n, count), "rivals": rivals})) for n in range(2_000)]
 
     def duplicates() -> list[Asked]:
         new = ({**deal, "source": "asked", "deal_id": f"new-{n}"} for n, deal in enumerate(whole))
-        return [("/duplicates", {"deals": [deal], "explain": False}) for deal in new]
+        return [("/duplicates", json.dumps({"deals": [deal], "explain": False})) for deal in new]
 
     features = [r["features"] for r in ask(port, "/score", {"pairs": pairs(0, 20), "features": True})["results"]]
     rows: list[tuple[str, int, list[Asked]]] = [
-        ("bare app, 1 row", bare, [("/predict", {"instances": features[:1]})]),
-        ("bare app, 20 rows", bare, [("/predict", {"instances": features})]),
+        ("bare app, 1 row", bare, [("/predict", json.dumps({"instances": features[:1]}))]),
+        ("bare app, 20 rows", bare, [("/predict", json.dumps({"instances": features}))]),
         ("/score, 1 pair by itself", port, score(1, "request")),
         ("/score, 1 pair among its rivals", port, score(1, "index")),
         ("/score, 20 pairs by themselves", port, score(20, "request")),
@@ -227,8 +228,7 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as callers_process:
 
         def asked_by(callers: int, where: int, requests: list[Asked], seconds: float) -> tuple[list[float], int, float]:
-            asked = [(path, json.dumps(body)) for path, body in requests]
-            return callers_process.submit(load, where, asked, callers, seconds).result()
+            return callers_process.submit(load, where, requests, callers, seconds).result()
 
         for _, where, requests in (rows[0], rows[-1]):  # until each process of both apps has loaded what it needs
             asked_by(32, where, requests, 10.0)
@@ -256,7 +256,7 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
         print(f"/score of 1 pair takes {ours / theirs:.2f} times what the bare app takes, asked by {callers}")
 
 
-def load(port: int, requests: list[tuple[str, str]], callers: int, seconds: float) -> tuple[list[float], int, float]:
+def load(port: int, requests: list[Asked], callers: int, seconds: float) -> tuple[list[float], int, float]:
     """Milliseconds of each answered request; how many failed; how long it all took, seconds."""
     spent: list[float] = []
     failures: list[int] = []
