@@ -144,8 +144,9 @@ def start(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 
 
 def publish(topic: str, data: bytes) -> None:
+    """Send one message; a client that found nobody asks again after 1, 1.6, 2.6, 4.1 and 6.6 seconds: wait for a few of those."""
     publisher = pubsub_v1.PublisherClient()
-    publisher.publish(f"projects/{CONFIG['project']}/topics/{topic}", data).result(10)
+    publisher.publish(f"projects/{CONFIG['project']}/topics/{topic}", data).result(60)
     publisher.stop()
 
 
