@@ -13,7 +13,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from bqemulator.storage.engine import DuckDBEngine
 
 MEMORY_VARIABLE = "BQLOOP_DUCKDB_MEMORY"
 THREADS_VARIABLE = "BQLOOP_DUCKDB_THREADS"
-CHECKPOINT_AT = "256MB"
-"""How long the log may grow. With DuckDB's 16 MB nearly every table that the loop makes is written twice as it is committed, to
-the log and at once from there; a commit is as lasting in the log alone, and a restart after a kill reads it within a second or two."""
+CHECKPOINT_AT = "512MB"
+"""How long the log may grow while there is something to do. A commit is as lasting in the log alone, and a restart after a kill reads
+a log of that length within some seconds; the commit that has to write it into the database instead takes as long, and the longer
+the larger the database."""
+WORTH_A_CHECKPOINT = 64 * 2**20
+"""Bytes of log from which on a pause is used to write it into the database."""
 SETTLED_KEPT = 4096
 """Changes of the catalog that are remembered: many more than fall within one reading of it."""
 
@@ -112,6 +115,19 @@ class ThreadedEngine(DuckDBEngine):
             self.settle(self.open_changes.get(mine, {}))
         finally:
             self.open_changes.pop(mine, None)
+
+    @property
+    def log_bytes(self) -> int:
+        """How long the log is that a restart after a kill would have to read."""
+        try:
+            return Path(f"{self._settings.duckdb_path()}.wal").stat().st_size
+        except FileNotFoundError:  # a checkpoint has just emptied it
+            return 0
+
+    def checkpoint(self) -> None:
+        """Write the log into the database; nothing if somebody is writing just now."""
+        with suppress(duckdb.TransactionException):
+            self.connection.execute("CHECKPOINT")
 
     def settle(self, changes: dict[tuple[str, Any], Any]) -> None:
         """Note changes of the catalog that no open transaction can take back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +33,7 @@ from .catalog import steady
 from .costs import Costs
 from .discovery import discovery_routes
 from .driving import drive
-from .engine import ThreadedEngine
+from .engine import WORTH_A_CHECKPOINT, ThreadedEngine
 from .extract_jobs import ExtractJobs
 from .job import Job, Outcome
 from .job_routes import job_routes, remove_upload
@@ -49,7 +50,10 @@ from .table_routes import InsertIds, table_routes
 from .time_travel import TimeTravel
 
 _log = logging.getLogger(__name__)
-_HOUSEKEEPING_SECONDS = 3600.0
+_PURGE_SECONDS = 3600.0
+# Between two looks at whether there is a pause; a log that has not grown from one to the next is one.
+_LOOK_SECONDS = 0.5
+_AFTER_FAILURE_SECONDS = 600.0
 
 
 class BigQueryServer:
@@ -243,14 +247,22 @@ class _Parts:
         self.web.start()
 
     def _keep_house(self) -> None:
+        purge_at, log_bytes = 0.0, 0
         while True:
+            pause = _LOOK_SECONDS
             try:
-                self.context.snapshots.purge_expired()
-            except Exception:  # noqa: BLE001 - logged; what is too old is only a matter of room
+                if time.monotonic() >= purge_at:
+                    purge_at = time.monotonic() + _PURGE_SECONDS
+                    self.context.snapshots.purge_expired()
+                before, log_bytes = log_bytes, self.engine.log_bytes
+                if log_bytes == before and log_bytes > WORTH_A_CHECKPOINT and not self.store.unfinished():
+                    self.engine.checkpoint()
+            except Exception:  # noqa: BLE001 - logged; what is too old is only a matter of room, and a long log one of time
                 if self._stopping.is_set():
                     return
-                _log.exception("Forgetting what is older than time travel failed; tried again in an hour")
-            if self._stopping.wait(_HOUSEKEEPING_SECONDS):
+                _log.exception("Keeping house failed; tried again in some minutes")
+                pause = _AFTER_FAILURE_SECONDS
+            if self._stopping.wait(pause):
                 return
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from infra.local.bigquery import BigQueryServer
+from infra.local.bigquery.engine import WORTH_A_CHECKPOINT
 
 PROGRAM = """
 import sys, time
@@ -99,3 +100,17 @@ def test_what_stands_in_the_log_alone_is_there_after_a_kill(killed, tmp_path: Pa
     rows = client.query("SELECT COUNT(*) AS n, SUM(x) AS total, SUM(LENGTH(text)) AS letters FROM d.logged").result()
     assert [tuple(row) for row in rows] == [(100_000, 100_000 * 100_001 // 2, 100_000 * 50 * 6)]
     assert logged > 100_000 * 50 * 6  # a checkpoint would have emptied it
+
+
+def test_a_pause_is_used_to_write_the_log_into_the_database(killed, tmp_path: Path):
+    client, kill = killed
+    text = "REPEAT(CAST(100000 + x AS STRING), 50) AS text FROM UNNEST(GENERATE_ARRAY(1, 100000)) AS x"
+    for table in ("one", "two", "three"):  # 30 MB each; a larger one would not pass through the log
+        client.query(f"CREATE TABLE d.{table} AS SELECT x, {text}", job_retry=None).result()
+    (log,) = (tmp_path / "state").rglob("*.wal")
+    end = time.monotonic() + 60
+    while log.exists() and log.stat().st_size > WORTH_A_CHECKPOINT:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    client = kill()
+    assert [tuple(row) for row in client.query("SELECT COUNT(*) FROM d.three").result()] == [(100_000,)]
