@@ -86,7 +86,7 @@ def score(run: Run) -> Outcome:
     )
     details: dict[str, Any] = {
         "tables": built,
-        "standing": sorted(_tables_of(run, run.slug)),
+        "standing": sorted(_tables_of(run, run.slug)[run.slug]),
         "bigquery_model": champion.bigquery_model,
         "adds_to": list(added_to),
         "instants": [instant.isoformat() for instant in (*chain.instants, as_of)],
@@ -119,11 +119,16 @@ def _stands(run: Run, chain: Chain) -> bool:
     if age > run.policy.retention.run_tables_days - _SPARE_DAYS:
         return False
     slugs = [run_slug(run.message.model, run_id) for run_id in chain.run_ids]
-    return all(set(chain.tables) <= _tables_of(run, slug) for slug in slugs)
+    standing = _tables_of(run, *slugs)
+    return all(set(chain.tables) <= standing[slug] for slug in slugs)
 
 
-def _tables_of(run: Run, slug: str) -> set[str]:
-    """Short names of the tables that stand under a run's name."""
-    prefix = run.naming.run_table(slug, "").rsplit(".", 1)[-1]
+def _tables_of(run: Run, *slugs: str) -> dict[str, set[str]]:
+    """Short names of the tables that stand under the name of each run."""
     listed = run.warehouse.client.list_tables(f"{run.settings.project}.{run.settings.dataset}")
-    return {table.table_id.removeprefix(prefix) for table in listed if table.table_id.startswith(prefix)}
+    names = [table.table_id for table in listed]
+    prefixes = {slug: run.naming.run_table(slug, "").rsplit(".", 1)[-1] for slug in slugs}
+    return {
+        slug: {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+        for slug, prefix in prefixes.items()
+    }
