@@ -192,11 +192,19 @@ class CompactIndex:
             self.remember(pairs)
 
     def remember(self, pairs: Iterable[Pair]) -> None:
-        """Have pairs count as compared."""
-        for left, right in pairs:
+        """Have pairs count as compared; those that the index was built with do already, and are no second rival."""
+        for left, right in self._unknown(list(pairs)):
             one, other = key_hash(left), key_hash(right)
             self._since[one].add(other)
             self._since[other].add(one)
+
+    def _unknown(self, pairs: Sequence[Pair]) -> list[Pair]:
+        """Those of some pairs that are not among the known ones."""
+        base = self._parts[0].segment
+        left, right = (base.places(np.array([key_hash(pair[side]) for pair in pairs], np.int64)) for side in (0, 1))
+        rows = self._pairs.rows_of(np.unique(left[left != NULL]))
+        known = (self._pairs.left[rows].astype(np.int64) << 32) | self._pairs.right[rows]
+        return [pairs[place] for place in np.flatnonzero(~np.isin((left << 32) | right, known)).tolist()]
 
     def _where(self, keys: Sequence[Key]) -> list[tuple[Segment, Codes, Codes]]:
         """By segment the places of the deals that it has the latest version of, and which of the keys these are."""

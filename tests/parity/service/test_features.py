@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from functions.service.candidate_index import MemoryIndex
 from functions.service.compact_index import CompactIndex
 from functions.service.index_keeper import in_utc
+from functions.service.values import Pair
 from functions.service.warehouse_index import WarehouseIndex
 from tests.parity.service.service_world import MODEL, NOW, World, differences, labelled, pair_of, world_of
 
@@ -71,13 +73,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield made
 
 
-def memory_index(world: World) -> MemoryIndex:
-    return MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()])
+def memory_index(world: World, compared: Sequence[Pair] = ()) -> MemoryIndex:
+    return MemoryIndex(world.program, world.serving, [in_utc(d) for d in deals()], compared)
 
 
-def compact_index(world: World) -> CompactIndex:
+def compact_index(world: World, compared: Sequence[Pair] = ()) -> CompactIndex:
     assert world.program.compiled is not None
-    return CompactIndex.of(world.program.compiled, [in_utc(d) for d in deals()])
+    return CompactIndex.of(world.program.compiled, [in_utc(d) for d in deals()], compared)
 
 
 def test_every_feature_of_every_pair_is_the_warehouses_to_the_ninth_decimal(world: World) -> None:
@@ -131,6 +133,20 @@ def test_a_new_deal_finds_its_twin_and_is_found_itself_once_it_was_added(world: 
     assert (("delta", "new"), ("gamma", "new")) in index.request([again]).candidates()
     assert ("gamma", "new") in index.deals([("gamma", "new")])
     assert (twin, ("gamma", "new")) in index.rivals([(twin, ("x", "y"))])
+
+
+@pytest.mark.parametrize("make", [memory_index, compact_index])
+@pytest.mark.parametrize("at_once", [1, 9, 100])
+def test_a_labelled_pair_stands_among_its_rivals_as_in_training_whoever_is_asked_about_with_it(
+    world: World, make: Any, at_once: int
+) -> None:
+    expected = {pair_of(row): row for row in world.labelled_features()}
+    index, pairs = make(world, sorted(expected)), sorted(expected)
+    for first in range(0, len(pairs), at_once):
+        asked = pairs[first : first + at_once]
+        got = index.request([]).features(world.program, asked, index.rivals(asked))
+        assert len(got) == len(asked)
+        assert differences(expected, got) == {}
 
 
 def test_quotes_in_a_deal_are_text_and_nothing_else(world: World) -> None:
