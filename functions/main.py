@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functions_framework
 from cloudevents.http import CloudEvent
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 from functions import dead_letters, stage_events
 from functions.structured_logs import log_as_json

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import flask
 import structlog
+from werkzeug.datastructures import Headers
 
 _LABELS = ("run_id", "stage", "model")
+_headers: ContextVar[Headers | None] = ContextVar("headers", default=None)
 
 
 def log_as_json() -> None:
@@ -31,13 +35,24 @@ def log_as_json() -> None:
     )
 
 
+@contextmanager
+def logged_with(headers: Headers) -> Iterator[None]:
+    """Lines of the block belong to the request with these headers; for one that does not come through Flask."""
+    token = _headers.set(headers)
+    try:
+        yield
+    finally:
+        _headers.reset(token)
+
+
 def _trace() -> str:
     """The trace of the request at work, so that Cloud Logging shows all lines of a delivery together; "" outside of one."""
     project = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
-    if not project or not flask.has_request_context():
+    headers = flask.request.headers if flask.has_request_context() else _headers.get()
+    if not project or headers is None:
         return ""
-    parent = flask.request.headers.get("traceparent", "").split("-")
-    identity = parent[1] if len(parent) == 4 else flask.request.headers.get("X-Cloud-Trace-Context", "").split("/")[0]
+    parent = headers.get("traceparent", "").split("-")
+    identity = parent[1] if len(parent) == 4 else headers.get("X-Cloud-Trace-Context", "").split("/")[0]
     return f"projects/{project}/traces/{identity}" if identity else ""
 
 

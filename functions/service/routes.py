@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Request, Response
 from pydantic import BaseModel, ValidationError
+from werkzeug.wrappers import Request, Response
 
 from deployment.stages.run import policy_of
 from etl.errors import RetryableError, StateError

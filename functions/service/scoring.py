@@ -44,7 +44,7 @@ def whole_deals(given: Sequence[tuple[str, DealIn]], known: KnownDeals) -> dict[
         if found.setdefault(deal.key, row) != row:
             raise of_fields([Fault(pointer, "this deal stands elsewhere in the request with other content")])
     missing = [key for key in named if key not in found]
-    looked_up = known.deals(missing)
+    looked_up = known.deals(missing) if missing else {}
     unknown = [
         Fault(named[key], f"deal {key[1]!r} of source {key[0]!r} is not known")
         for key in missing

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import flask
 import pytest
 import structlog
+from werkzeug.datastructures import Headers
 
-from functions.structured_logs import log_as_json
+from functions.structured_logs import log_as_json, logged_with
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -38,9 +39,10 @@ def test_lines_of_a_request_bear_its_trace(
     header: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-    with flask.Flask("test").test_request_context(headers=header):
-        structlog.get_logger().info("done")
-    assert logged(capsys)["logging.googleapis.com/trace"] == f"projects/p/traces/{TRACE}"
+    for request in (flask.Flask("test").test_request_context(headers=header), logged_with(Headers(header))):
+        with request:
+            structlog.get_logger().info("done")
+        assert logged(capsys)["logging.googleapis.com/trace"] == f"projects/p/traces/{TRACE}"
 
 
 def test_lines_outside_of_a_request_have_no_trace(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from flask import Flask, Response, request
+from werkzeug.test import Client
 
 from etl.errors import StateError, UnavailableError
-from functions.service import routes
+from functions.service import routes, wsgi
 from functions.service.openapi import document, page
 from functions.service.payloads import ScoreAnswer, ScoreRequest
 
@@ -39,8 +39,7 @@ def call(
     method: str, path: str, body: Any = None, *, raw: bytes | None = None, mimetype: str = "application/json"
 ) -> Any:
     data = raw if raw is not None else json.dumps(body).encode()
-    with Flask(__name__).test_request_context(path, method=method, data=data, content_type=mimetype):
-        answer: Response = routes.answer(request)
+    answer = Client(wsgi.application).open(path, method=method, data=data, content_type=mimetype)
     return answer.status_code, json.loads(answer.get_data()), answer
 
 
