@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -22,6 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import googleapiclient.discovery_cache.documents as documents
 import pytest
 import requests
+from google.auth.transport.urllib3 import AuthorizedHttp
 
 Schema = Mapping[str, Any]
 _FOLDER = Path(str(documents.__path__[0]))
@@ -57,18 +59,30 @@ class Request:
 def recording() -> Iterator[list[Request]]:
     """Keep every request that is sent within the block; `api` is the address, until somebody knows whose it is."""
     kept: list[Request] = []
-    send = requests.Session.send
+    send, urlopen = requests.Session.send, AuthorizedHttp.urlopen
 
     def recorded(session: requests.Session, prepared: requests.PreparedRequest, **rest: Any) -> requests.Response:
         response = send(session, prepared, **rest)
-        url = urlsplit(str(prepared.url))
-        address, path = f"{url.scheme}://{url.netloc}", f"{url.path}?{url.query}" if url.query else url.path
+        address, path = _address_and_path(str(prepared.url))
         kept.append(Request(address, str(prepared.method), path, _json_of(prepared), _answer_of(response)))
+        return response
+
+    def recorded_plain(http: AuthorizedHttp, method: str, url: str, body: bytes, **rest: Any) -> Any:
+        response = urlopen(http, method, url, body=body, **rest)  # type: ignore[no-untyped-call] # untyped package
+        answer = json.loads(response.data) if response.status < HTTPStatus.BAD_REQUEST else None
+        address, path = _address_and_path(url)
+        kept.append(Request(address, method, path, json.loads(body), answer))
         return response
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(requests.Session, "send", recorded)
+        patch.setattr(AuthorizedHttp, "urlopen", recorded_plain)
         yield kept
+
+
+def _address_and_path(whole: str) -> tuple[str, str]:
+    url = urlsplit(whole)
+    return f"{url.scheme}://{url.netloc}", f"{url.path}?{url.query}" if url.query else url.path
 
 
 def _json_of(prepared: requests.PreparedRequest) -> Any:
