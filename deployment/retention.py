@@ -1,12 +1,14 @@
 """Old versions, their BigQuery models and the tables of old runs, taken away by policy; never what serves or may have to come back.
 
 Deleting the BigQuery model takes its version out of the registry, too: BigQuery made both. The tables of a run stay for as
-long as one of its versions does: they hold the statistics that it was trained with.
+long as one of its versions does: they hold the statistics that it was trained with. Those of the newest scoring run, and of
+the runs that it added to, stay as well: a view shows them.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -19,7 +21,9 @@ from google.cloud import bigquery
 from deployment.endpoint import Endpoint
 from deployment.registry import Version
 from deployment.stages.run import Run
+from etl.names import run_slug
 
+_END_OF_TIME = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 _RUN = re.compile(r"([a-z]+_)?\d{4}_\d\d_\d\d")
 # At most so many tables at a time, so that the first tidying up after a long while ends within a function's time.
 _MOST_TABLES = 300
@@ -122,7 +126,7 @@ def prune_run_tables(run: Run) -> list[str]:
     """
     model, client = run.message.model, run.warehouse.client
     dataset = f"{run.settings.project}.{run.settings.dataset}"
-    kept = {run.slug, *_slugs_of_versions(run)}
+    kept = {run.slug, *_slugs_of_versions(run), *_slugs_of_scoring(run)}
     before = dt.datetime.now(dt.UTC) - dt.timedelta(days=run.policy.retention.run_tables_days)
     gone: list[str] = []
     try:
@@ -134,6 +138,13 @@ def prune_run_tables(run: Run) -> list[str]:
     except (api.GoogleAPIError, requests.RequestException) as error:
         log.warning("the tables of old runs could not all be deleted", deleted=len(gone), reason=str(error))
     return gone
+
+
+def _slugs_of_scoring(run: Run) -> set[str]:
+    """The newest scoring run and those that it added to."""
+    newest = run.ledger.read("scored", before=_END_OF_TIME, run_id="")
+    run_ids = [run_id for row in newest for run_id in (row["run_id"], *json.loads(row["details"])["adds_to"])]
+    return {run_slug(run.message.model, run_id) for run_id in run_ids}
 
 
 def _slugs_of_versions(run: Run) -> set[str]:

@@ -4,9 +4,10 @@
   Features come from the champion's own SQL and frozen statistics, so they mean what it learned. @threshold is the one
   that it serves with.
 
-  Reads pair_features. Read by current_pairs.
+  Reads pair_features. Read by current_pairs, pair_verdicts.
 */
-CREATE OR REPLACE TABLE {{ run_table.pair_probabilities }} AS
+CREATE OR REPLACE TABLE {{ run_table.pair_probabilities }}
+CLUSTER BY left_source, left_id AS
 SELECT
   left_key,
   right_key,
@@ -19,6 +20,7 @@ SELECT
     FROM UNNEST(predicted_{{ policy.label }}_probs) AS answer
     WHERE CAST(answer.label AS STRING) = 'true'
   ) AS probability,
+  @threshold AS threshold,
   @run_id AS run_id,
   @as_of AS scored_at
 FROM ML.PREDICT(model {{ champion.model }}, table {{ run_table.pair_features }})

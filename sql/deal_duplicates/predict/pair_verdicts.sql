@@ -1,20 +1,20 @@
 {% import 'macros/days.sql' as days %}
 /*
-  Writes what the champion thinks of each pair to duplicate_pairs, whichever of its runs said so. One row per pair.
+  Lets duplicate_pairs show what the champion thinks of each pair, whichever of its runs said so. One row per pair.
+
+  A view: the rows stand in the tables of these runs, and a day does not write all pairs there ever were once more.
 
   Reads pair_probabilities, superseded_deals. Read by people and `bqloop export`.
 */
-CREATE OR REPLACE TABLE {{ table.duplicate_pairs }}
-PARTITION BY DATE(scored_at)
-CLUSTER BY left_source, left_id AS
+CREATE OR REPLACE VIEW {{ table.duplicate_pairs }} AS
 SELECT
   pair.left_source,
   pair.left_id,
   pair.right_source,
   pair.right_id,
   pair.probability,
-  pair.probability >= @threshold AS is_duplicate,
-  @threshold AS threshold,
+  pair.probability >= pair.threshold AS is_duplicate,
+  pair.threshold,
   {{ "'" ~ champion.model | replace('`', '') ~ "'" }} AS champion,
   pair.run_id,
   pair.scored_at

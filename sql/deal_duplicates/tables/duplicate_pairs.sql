@@ -1,21 +1,22 @@
 /*
-  What the champion thinks of each candidate pair, one row per pair; the pairs of one champion, replaced when it
-  changes.
+  What the champion thinks of each candidate pair: the sources and ids of its deals, the probability that both are the
+  same offer, whether that reaches the threshold which was applied, the BigQuery model that scored it, the run that did,
+  and the instant whose data it saw. One row per pair; the pairs of one champion, others when it changes.
 
-  Written by predict/pair_verdicts.sql. Read by predict/cluster_links.sql, `bqloop export` and monitor/.
+  A view that predict/pair_verdicts.sql makes anew with each scoring; here it is without rows, until the first one. Read
+  by `bqloop export`.
 */
-CREATE TABLE IF NOT EXISTS {{ table.duplicate_pairs }} (
-  left_source STRING NOT NULL OPTIONS (description = 'Source of the one deal'),
-  left_id STRING NOT NULL OPTIONS (description = 'deal_id of the one deal'),
-  right_source STRING NOT NULL OPTIONS (description = 'Source of the other deal'),
-  right_id STRING NOT NULL OPTIONS (description = 'deal_id of the other deal'),
-  probability FLOAT64 NOT NULL OPTIONS (description = 'That both are the same offer'),
-  is_duplicate BOOL NOT NULL OPTIONS (description = 'probability reaches the threshold of the champion'),
-  threshold FLOAT64 NOT NULL OPTIONS (description = 'Threshold that was applied'),
-  champion STRING NOT NULL OPTIONS (description = 'BigQuery model that scored the pair'),
-  run_id STRING NOT NULL OPTIONS (description = 'Run that scored the pair'),
-  scored_at TIMESTAMP NOT NULL OPTIONS (description = 'The instant whose data it was scored on')
-)
-PARTITION BY DATE(scored_at)
-CLUSTER BY left_source, left_id
-OPTIONS (description = 'Candidate pairs with the probability that they are duplicates')
+CREATE VIEW IF NOT EXISTS {{ table.duplicate_pairs }} AS
+SELECT
+  '' AS left_source,
+  '' AS left_id,
+  '' AS right_source,
+  '' AS right_id,
+  0.0 AS probability,
+  FALSE AS is_duplicate,
+  0.0 AS threshold,
+  '' AS champion,
+  '' AS run_id,
+  TIMESTAMP '1970-01-01 00:00:00+00' AS scored_at
+FROM UNNEST([1]) AS nothing
+WHERE FALSE

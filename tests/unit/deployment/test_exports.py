@@ -27,9 +27,11 @@ from infra.local.cloud import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[3]
 PAIRS = """
-  INSERT INTO bqloop.duplicate_pairs
-    (left_source, left_id, right_source, right_id, probability, is_duplicate, threshold, champion, run_id, scored_at)
-  SELECT 'a', CAST(n AS STRING), 'b', 'x, "y"', n / 10, n >= 5, 0.5, 'p.d.m', 'r', TIMESTAMP '2026-11-21 05:00:00+00'
+  CREATE OR REPLACE VIEW bqloop.duplicate_pairs AS
+  SELECT
+    'a' AS left_source, CAST(n AS STRING) AS left_id, 'b' AS right_source, 'x, "y"' AS right_id, n / 10 AS probability,
+    n >= 5 AS is_duplicate, 0.5 AS threshold, 'p.d.m' AS champion, 'r' AS run_id,
+    TIMESTAMP '2026-11-21 05:00:00+00' AS scored_at
   FROM UNNEST(GENERATE_ARRAY(1, 9)) AS n
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,11 +75,16 @@ def test_the_tables_of_old_runs_go_and_nothing_else() -> None:
     ]
 
 
-def test_the_tables_of_runs_are_deleted_but_for_those_of_versions_that_are_kept(tmp_path: Path) -> None:
+def test_the_tables_of_runs_are_deleted_but_for_those_of_versions_that_are_kept_and_of_the_newest_scoring(
+    tmp_path: Path,
+) -> None:
     with running_warehouse(tmp_path) as warehouse:
         dataset = f"{warehouse.settings.project}.{warehouse.settings.dataset}"
-        for name in ("deals__2026_01_01__a", "deals__2026_01_02__a", "deals__2026_01_03__a", "raw_deals"):
+        runs = [f"deals__2026_01_0{day}__a" for day in range(1, 6)]
+        for name in (*runs, "raw_deals"):
             warehouse.client.query(f"CREATE TABLE `{dataset}.{name}` AS SELECT 1 AS a").result()
+
+        scored = {"run_id": "deals-2026-01-05", "details": json.dumps({"adds_to": ["deals-2026-01-04"]})}
 
         def run(days: int) -> Any:
             trained = version(1, bigquery_model=f"{dataset}.deals__2026_01_02__logistic_reg")
@@ -88,11 +94,12 @@ def test_the_tables_of_runs_are_deleted_but_for_those_of_versions_that_are_kept(
                 settings=warehouse.settings,
                 warehouse=warehouse,
                 registry=SimpleNamespace(versions=lambda _model: [trained]),
+                ledger=SimpleNamespace(read=lambda _query, **_: [scored]),
                 policy=SimpleNamespace(retention=SimpleNamespace(run_tables_days=days)),
             )
 
         assert prune_run_tables(run(1)) == []
         assert prune_run_tables(run(-1)) == ["deals__2026_01_01__a"]  # as if it were the day after tomorrow
         left = {table.table_id for table in warehouse.client.list_tables(dataset)}
-    assert left >= {"deals__2026_01_02__a", "deals__2026_01_03__a", "raw_deals"}
+    assert left >= {*runs[1:], "raw_deals"}
     assert "deals__2026_01_01__a" not in left

@@ -87,6 +87,12 @@ def test_a_view_that_was_replaced_gives_its_new_rows(rows: Rows) -> None:
         assert rows("SELECT n FROM d.of_view") == [(number,)]
 
 
+def test_a_view_that_stands_is_not_made_again(rows: Rows) -> None:
+    for number in (1, 2):
+        rows(f"CREATE VIEW IF NOT EXISTS d.made_once AS SELECT {number} AS n")
+        assert rows("SELECT n FROM d.made_once") == [(1,)]
+
+
 def test_a_view_behind_a_view_that_was_replaced_gives_its_new_rows(rows: Rows) -> None:
     rows("CREATE OR REPLACE TABLE d.behind AS SELECT 1 AS n UNION ALL SELECT 2")
     for number in (1, 2):
