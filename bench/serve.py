@@ -234,11 +234,8 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
         def asked_by(callers: int, where: int, requests: list[Asked], seconds: float) -> tuple[list[float], int, float]:
             return callers_process.submit(load, where, requests, callers, seconds).result()
 
-        for _, where, requests in (
-            rows[0],
-            rows[1],
-            rows[-1],
-        ):  # until each process of both apps has loaded what it needs
+        for place in (0, 1, -1):  # until each process of both apps has loaded what it needs
+            _, where, requests = rows[place]
             asked_by(32, where, requests, 10.0)
         for number in range(rounds):
             print(f"  round {number + 1} of {rounds}", flush=True)
@@ -260,7 +257,8 @@ def measure(bare: int, port: int, deals: list[dict[str, Any]], known: int, secon
                 f"{len(times) / sum(whiles):>12.1f}{sum(failures):>8}"
             )
     for callers in (1, 8, 32):
-        theirs, lean, ours = (statistics.median(found[rows[row][0], callers][0]) for row in (0, 1, 4))
+        named = ("bare app, Google's client, 1 row", "bare app, our request, 1 row", "/score, 1 pair by itself")
+        theirs, lean, ours = (statistics.median(found[name, callers][0]) for name in named)
         print(
             f"/score of 1 pair by itself, asked by {callers}: {ours / theirs:.2f} times what the bare app takes with Google's client, "
             f"{ours / lean:.2f} times what it takes with our request"

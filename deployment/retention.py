@@ -8,7 +8,6 @@ the runs that it added to, stay as well: a view shows them.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from google.cloud import bigquery
 from deployment.endpoint import Endpoint
 from deployment.registry import Version
 from deployment.stages.run import Run
+from deployment.stages.score import runs_of
 from etl.names import run_slug
 
 _END_OF_TIME = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
@@ -142,9 +142,8 @@ def prune_run_tables(run: Run) -> list[str]:
 
 def _slugs_of_scoring(run: Run) -> set[str]:
     """The newest scoring run and those that it added to."""
-    newest = run.ledger.read("scored", before=_END_OF_TIME, run_id="")
-    run_ids = [run_id for row in newest for run_id in (row["run_id"], *json.loads(row["details"])["adds_to"])]
-    return {run_slug(run.message.model, run_id) for run_id in run_ids}
+    scored = run.ledger.read("scored", before=_END_OF_TIME, run_id="")
+    return {run_slug(run.message.model, run_id) for run_id in runs_of(scored)}
 
 
 def _slugs_of_versions(run: Run) -> set[str]:

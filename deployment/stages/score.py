@@ -106,7 +106,12 @@ def chain_of(rows: Sequence[dict[str, Any]], bigquery_model: str) -> Chain:
     if details.get("bigquery_model") != bigquery_model:
         return Chain()
     instants = tuple(dt.datetime.fromisoformat(text) for text in details["instants"])
-    return Chain((*details["adds_to"], rows[0]["run_id"]), instants, tuple(details["standing"]))
+    return Chain(runs_of(rows), instants, tuple(details["standing"]))
+
+
+def runs_of(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """The newest scoring run, last, behind those that it added to; `rows` as of `chain_of`."""
+    return tuple(run_id for row in rows[:1] for run_id in (*json.loads(row["details"])["adds_to"], row["run_id"]))
 
 
 def _stands(run: Run, chain: Chain) -> bool:

@@ -239,14 +239,14 @@ class Statements:
             return Result("ALTER_TABLE", ddl_operation="REPLACE")
         if kind == "EXPORT_DATA":
             return self._export(plain, session)
-        if self._is_view_that_stands(tree, session.project):
-            return Result(kind, ddl_operation="SKIP")
         ddl = self._bqemulator_ddl(plain, kind, session)
         if ddl is not None:
             return ddl
         project = session.project
         executor._reject_dml_on_immutable(project, plain, self._context)
         operation = executor._guard_and_resolve_single_ddl(plain, kind, project, self._context)
+        if operation == "SKIP" and kind == "CREATE_VIEW":  # bqemulator's catalog would take the new query all the same
+            return Result(kind, ddl_operation=operation)
         targets = executor._dml_target_tables(tree, project) if executor._is_dml(tree) else []
         for target in targets:
             self.time_travel.before_change(*target, append_only=isinstance(tree, exp.Insert))
@@ -273,13 +273,6 @@ class Statements:
         for target in [*targets, *([replaced] if replaced else [])]:
             self.time_travel.record_change(*target)
         return self._result(table, kind, plain, operation, session)
-
-    def _is_view_that_stands(self, tree: exp.Expr, project: str) -> bool:
-        """Whether a statement is CREATE VIEW IF NOT EXISTS of one that does, which bqemulator would replace."""
-        if not isinstance(tree, exp.Create) or tree.args.get("kind") != "VIEW" or not tree.args.get("exists"):
-            return False
-        view = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
-        return self._context.catalog.get_table(view.catalog or project, view.db, view.name) is not None
 
     def _columns(self, target: exp.Table, project: str) -> list[str]:
         meta = self._context.catalog.get_table(target.catalog or project, target.db, target.name)
